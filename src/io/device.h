@@ -1,0 +1,88 @@
+/*
+ * device.h - a device as the floors above see it: channels to submit requests
+ * on, and what a device can do.
+ *
+ * Every kind of device is a table of tp_device_async_ops.  The channel adds,
+ * for all of them alike, what a device lacks: FUA as write and flush, zeroes
+ * as data, buffers that are not aligned, discards beyond a limit, flushes of a
+ * device that has no cache.
+ */
+#ifndef TPI_IO_DEVICE_H
+#define TPI_IO_DEVICE_H
+
+#include <thinpool/device.h>
+
+#include "io/base.h"
+
+/*---------------------------- identity and claims --------------------------*/
+
+/* What the ops tables of our own devices have besides: who they are, and a
+ * lock that other processes see.  NULL functions: marked in memory only. */
+struct tpi_device_identity {
+	/* Two handles of one file or disk have the same (B-BAD-2). */
+	enum tpi_device_kind {
+		TPI_DEVICE_OTHER, /* the handle itself */
+		TPI_DEVICE_FILE,  /* st_dev, st_ino */
+		TPI_DEVICE_BLOCK, /* st_rdev, 0 */
+	} kind;
+	uint64_t major, minor;
+	const char *name;                           /* for messages; copied */
+	int (*lock)(void *context, bool exclusive); /* -EBUSY */
+	void (*unlock)(void *context);
+};
+
+/* Like tp_device_new_async; NULL identity: the handle itself. */
+int tpi_device_new(const struct tp_device_async_ops *ops, void *context,
+		   const struct tpi_device_identity *identity,
+		   struct tp_device **device);
+
+bool tpi_device_same(const struct tp_device *a, const struct tp_device *b);
+
+/*
+ * Claim a device for a pool: exclusively, or with others that only read.
+ * -EBUSY with a sentence that says who (a pool of this process, another).
+ */
+int tpi_device_claim(struct tp_device *device, bool exclusive);
+void tpi_device_release(struct tp_device *device, bool exclusive);
+
+const char *tpi_device_name(const struct tp_device *device);
+uint64_t tpi_device_size(struct tp_device *device); /* bytes, now */
+unsigned tpi_device_features(const struct tp_device *device);
+
+/* All of them are fixed but size_bytes, for which see above. */
+const struct tp_device_limits *
+tpi_device_limits(const struct tp_device *device);
+
+/*---------------------------- channels -------------------------------------*/
+
+struct tpi_channel;
+
+/* See tp_device_async_ops.open_channel for @event_fd and @inline_only.  A
+ * reference to the device is held until the channel is closed. */
+int tpi_channel_open(struct tp_device *device, int event_fd, bool inline_only,
+		     struct tpi_channel **channel);
+
+/* Nothing is in flight.  NULL is allowed. */
+void tpi_channel_close(struct tpi_channel *channel);
+
+/*
+ * Hand in a request: any op, any flags, any length within the device, any
+ * memory alignment (B-FUA-5, B-WRITE-4).  done() is called from poll, never
+ * from here.  A range beyond the device's end ends with -EINVAL, an op that
+ * it cannot do with -EOPNOTSUPP, a write to a read-only one with -EROFS.
+ *
+ * TP_WRITE_ZEROES is always possible; TP_DISCARD only where the device can.
+ */
+void tpi_channel_submit(struct tpi_channel *channel,
+			struct tp_device_request *request);
+
+/* Start what was submitted; cheap if nothing waits. */
+void tpi_channel_kick(struct tpi_channel *channel);
+
+unsigned tpi_channel_poll(struct tpi_channel *channel, unsigned max);
+int tpi_channel_arm(struct tpi_channel *channel);
+
+/* How many requests are with it. */
+unsigned tpi_channel_in_flight(const struct tpi_channel *channel);
+
+#endif

@@ -1,0 +1,155 @@
+/*
+ * deletion.c - emptying thins that are too big to be deleted in one transaction
+ * (architecture.md, decision 12).
+ *
+ * Such a thin is given an id above the catalogue's; with the commit of that it
+ * is gone for everybody.  Then it is emptied from its end, a piece at a time,
+ * in as many transactions as it takes, and at last removed.  After a crash the
+ * next writable open goes on.
+ */
+#include <stdlib.h>
+
+#include "pool/mode.h"
+
+#define DOOMED_IDS (TPI_CATALOGUE_ID + 1)
+
+/* Pieces of a leaf each, and nodes that the last step may touch at once. */
+#define PIECES_A_TURN 4u
+#define NODES_AT_ONCE 64u
+
+struct tpi_deletion {
+	struct tp_pool *pool;
+	struct tpi_task task;
+	bool running, has_tree;
+	struct tpi_thin_tree tree;
+	struct tpi_shrink shrink;
+};
+
+static void run(struct tpi_task *task);
+
+int tpi_deletion_init(struct tp_pool *pool)
+{
+	struct tpi_deletion *deletion = calloc(1, sizeof(*deletion));
+
+	if (!deletion)
+		return -ENOMEM;
+	deletion->pool = pool;
+	tpi_task_init(&deletion->task, run);
+	tpi_list_init(&deletion->tree.dirty);
+	pool->deletion = deletion;
+
+	return 0;
+}
+
+void tpi_deletion_exit(struct tp_pool *pool)
+{
+	free(pool->deletion);
+}
+
+void tpi_deletion_start(struct tp_pool *pool)
+{
+	struct tpi_deletion *deletion = pool->deletion;
+
+	if (deletion->running || pool->read_only)
+		return;
+	deletion->running = true;
+	tpi_loop_ready(&pool->loop, &deletion->task);
+}
+
+void tpi_deletion_reset(struct tp_pool *pool)
+{
+	struct tpi_deletion *deletion = pool->deletion;
+
+	if (deletion->has_tree)
+		tpi_list_del(&deletion->tree.dirty);
+	deletion->has_tree = false;
+}
+
+int tpi_deletion_next_id(struct tp_pool *pool, uint64_t *id)
+{
+	struct tpi_metadata *md = &pool->metadata;
+	struct tpi_details details;
+	uint64_t found;
+	int r;
+
+	for (*id = DOOMED_IDS;; (*id)++) {
+		r = tpi_metadata_next_thin(md, *id, &found, &details);
+		if (r == -ENODATA || (!r && found > *id))
+			return 0;
+		if (r)
+			return r;
+	}
+}
+
+static int find_tree(struct tpi_deletion *deletion)
+{
+	struct tpi_metadata *md = &deletion->pool->metadata;
+	struct tpi_details details;
+	uint64_t id;
+	int r;
+
+	if (deletion->has_tree)
+		return 0;
+	r = tpi_metadata_next_thin(md, DOOMED_IDS, &id, &details);
+	if (!r)
+		r = tpi_metadata_open_tree(md, id, &deletion->tree);
+	if (r)
+		return r;
+	deletion->shrink = (struct tpi_shrink){.counting = false};
+	deletion->has_tree = true;
+
+	return 0;
+}
+
+/* What is left of it may go at once. */
+static int remove_tree(struct tpi_deletion *deletion, unsigned limit)
+{
+	struct tp_pool *pool = deletion->pool;
+	int r = tpi_metadata_delete_thin(&pool->metadata, deletion->tree.id,
+					 limit);
+
+	if (!r)
+		tpi_deletion_reset(pool);
+
+	return r;
+}
+
+/* -ENODATA: there is nothing to empty. */
+static int step(struct tpi_deletion *deletion)
+{
+	int r = find_tree(deletion);
+
+	if (r)
+		return r;
+	r = remove_tree(deletion, NODES_AT_ONCE);
+	if (r != -EFBIG)
+		return r;
+	r = tpi_metadata_shrink_thin(&deletion->pool->metadata, &deletion->tree,
+				     &deletion->shrink);
+
+	return r == -ENODATA ? remove_tree(deletion, NODES_AT_ONCE) : r;
+}
+
+static void run(struct tpi_task *task)
+{
+	struct tpi_deletion *deletion =
+		tpi_container_of(task, struct tpi_deletion, task);
+	struct tp_pool *pool = deletion->pool;
+	int r = 0;
+
+	if (tpi_is_held(pool, true, task))
+		return;
+	if (!tpi_mode_can_commit(pool) || pool->closing) {
+		deletion->running = false;
+		return;
+	}
+	for (unsigned i = 0; i < PIECES_A_TURN && !r; i++)
+		r = step(deletion);
+	tpi_abort_if_failed(pool);
+	if (!r)
+		tpi_loop_ready(&pool->loop, task);
+	else if (r == -EAGAIN)
+		tpi_loop_await_block(&pool->loop, task);
+	else
+		deletion->running = false;
+}

@@ -1,0 +1,260 @@
+/*
+ * flush.c - flushes that hosts ask for (B-FLUSH), and what is known of writes
+ * that are not durable yet.
+ *
+ * A thin that has changed needs a commit, which flushes the data device itself;
+ * any other only a flush of the data device, which all who ask while one is
+ * under way share.  A flush that comes while a transaction that the thin is in
+ * is on its way waits for that to end, and then looks again: it must not be
+ * credited to it (B-FLUSH-4).
+ *
+ * A data flush that failed is never made good by one that succeeds later: the
+ * device may have dropped what it could not write.  So it is kept of each thin
+ * whether writes have ended since a flush that ended well began, and a failure
+ * marks all of those (B-FLUSH-10).
+ */
+#include <stdlib.h>
+
+#include "pool/bio.h"
+#include "pool/mode.h"
+
+struct tpi_flushes {
+	struct tp_pool *pool;
+	struct tp_device_request request;
+	bool busy;
+	unsigned nr_under_way; /* of any kind */
+
+	/* For the next flush, and for the one under way. */
+	struct tpi_list bios, waiters;
+	struct tpi_list flushing_bios, flushing_waiters;
+
+	/* Bios that look again when the transaction on its way has ended. */
+	struct tpi_list after_commit;
+};
+
+int tpi_flushes_init(struct tp_pool *pool)
+{
+	struct tpi_flushes *flushes = calloc(1, sizeof(*flushes));
+
+	if (!flushes)
+		return -ENOMEM;
+	flushes->pool = pool;
+	tpi_list_init(&flushes->bios);
+	tpi_list_init(&flushes->waiters);
+	tpi_list_init(&flushes->flushing_bios);
+	tpi_list_init(&flushes->flushing_waiters);
+	tpi_list_init(&flushes->after_commit);
+	pool->flushes = flushes;
+
+	return 0;
+}
+
+void tpi_flushes_exit(struct tp_pool *pool)
+{
+	free(pool->flushes);
+}
+
+/*---------------------------- writes that are not durable ------------------*/
+
+/* Take the marks that the ports have set. */
+static void collect_handle(struct tp_pool *pool, const struct tp_thin *thin,
+			   bool *wrote)
+{
+	struct tpi_list *entry, *following;
+
+	tpi_list_each(entry, following, &pool->ports)
+	{
+		struct tpi_port *port =
+			tpi_container_of(entry, struct tpi_port, entry);
+		struct tpi_thin_section *section;
+
+		pthread_mutex_lock(&port->lock);
+		section = tpi_port_find_section(port, thin->slot);
+		if (section) {
+			*wrote |= section->wrote;
+			section->wrote = false;
+		}
+		pthread_mutex_unlock(&port->lock);
+	}
+}
+
+void tpi_thin_collect_wrote(struct tpi_thin_state *state)
+{
+	struct tp_pool *pool = state->pool;
+	struct tpi_list *entry, *following;
+
+	pthread_mutex_lock(&pool->registry_lock);
+	tpi_list_each(entry, following, &state->handles)
+		collect_handle(pool,
+			       tpi_container_of(entry, struct tp_thin, entry),
+			       &state->wrote);
+	pthread_mutex_unlock(&pool->registry_lock);
+}
+
+static void begin_for(struct tpi_thin_state *state, void *context)
+{
+	(void)context;
+	tpi_thin_collect_wrote(state);
+	state->wrote_before_flush |= state->wrote;
+	state->wrote = false;
+}
+
+void tpi_flush_began(struct tp_pool *pool)
+{
+	pool->flushes->nr_under_way++;
+	tpi_thins_each(pool, begin_for, NULL);
+}
+
+static void succeed_for(struct tpi_thin_state *state, void *context)
+{
+	(void)context;
+	state->wrote_before_flush = false;
+}
+
+static void fail_for(struct tpi_thin_state *state, void *context)
+{
+	(void)context;
+	tpi_thin_collect_wrote(state);
+	if (state->wrote || state->wrote_before_flush)
+		state->lost_writes = true;
+}
+
+/* With another one under way it is not known which of the two the marks are
+ * for: they stay, to be on the safe side. */
+void tpi_flush_ended(struct tp_pool *pool, int error)
+{
+	if (--pool->flushes->nr_under_way == 0 && !error)
+		tpi_thins_each(pool, succeed_for, NULL);
+	if (error)
+		tpi_thins_each(pool, fail_for, NULL);
+}
+
+static void ask_whether_needed(struct tpi_thin_state *state, void *context)
+{
+	bool *needed = context;
+
+	tpi_thin_collect_wrote(state);
+	*needed |= state->wrote || state->wrote_before_flush;
+}
+
+bool tpi_flush_is_needed(struct tp_pool *pool)
+{
+	bool needed = false;
+
+	tpi_thins_each(pool, ask_whether_needed, &needed);
+
+	return needed;
+}
+
+/*---------------------------- flushes of the data device -------------------*/
+
+static void start(struct tpi_flushes *flushes);
+
+static void end_batch(struct tpi_flushes *flushes, int error)
+{
+	struct tpi_list *entry;
+
+	while ((entry = tpi_list_pop(&flushes->flushing_bios)))
+		tpi_bio_flushed(tpi_bio_of_task(entry), error);
+	while ((entry = tpi_list_pop(&flushes->flushing_waiters))) {
+		struct tpi_commit_waiter *waiter = tpi_container_of(
+			entry, struct tpi_commit_waiter, entry);
+
+		waiter->committed(waiter, error);
+	}
+}
+
+static void flushed(struct tp_device_request *request, int status)
+{
+	struct tpi_flushes *flushes =
+		tpi_container_of(request, struct tpi_flushes, request);
+	struct tp_pool *pool = flushes->pool;
+
+	flushes->busy = false;
+	if (status)
+		tpi_error(status, "the data device failed to flush: %s",
+			  tp_strerror(status));
+	tpi_flush_ended(pool, status);
+	end_batch(flushes, status);
+	start(flushes);
+	tpi_quiet_look(pool);
+}
+
+static void start(struct tpi_flushes *flushes)
+{
+	struct tp_pool *pool = flushes->pool;
+
+	if (flushes->busy || (tpi_list_empty(&flushes->bios) &&
+			      tpi_list_empty(&flushes->waiters)))
+		return;
+	flushes->busy = true;
+	tpi_list_splice(&flushes->flushing_bios, &flushes->bios);
+	tpi_list_splice(&flushes->flushing_waiters, &flushes->waiters);
+	tpi_flush_began(pool);
+	flushes->request = (struct tp_device_request){
+		.op = TP_FLUSH,
+		.done = flushed,
+	};
+	tpi_channel_submit(pool->port.channel, &flushes->request);
+}
+
+void tpi_flush_wait(struct tp_pool *pool, struct tpi_commit_waiter *waiter)
+{
+	tpi_list_add_tail(&pool->flushes->waiters, &waiter->entry);
+	start(pool->flushes);
+}
+
+bool tpi_flush_is_busy(const struct tp_pool *pool)
+{
+	return pool->flushes->busy;
+}
+
+/*---------------------------- bios -----------------------------------------*/
+
+static void wait_for_commit(struct tp_pool *pool, struct tp_bio *bio)
+{
+	struct tpi_thin_state *state = tpi_bio(bio)->thin->state;
+
+	if (!tpi_mode_can_commit(pool))
+		tpi_bio_flushed(bio, -EIO);
+	else if (state->tree.last_change == pool->metadata.transaction)
+		tpi_commit_wait_bio(pool, bio);
+	else
+		tpi_bio_park(bio, &pool->flushes->after_commit);
+}
+
+/* The bio's task while it waits for a flush: look, perhaps again. */
+static void look(struct tpi_task *task)
+{
+	struct tp_bio *bio = tpi_bio_of_task(&task->entry);
+	struct tpi_thin_state *state = tpi_bio(bio)->thin->state;
+	struct tp_pool *pool = state->pool;
+	unsigned gate =
+		atomic_load_explicit(&state->gate, memory_order_relaxed);
+
+	if (gate & TPI_GATE_ALL) {
+		tpi_bio_park(bio, &state->held);
+		return;
+	}
+	if (pool->mode == TP_MODE_FAILED || state->lost_writes) {
+		tpi_bio_flushed(bio, -EIO);
+	} else if (tpi_thin_is_changed(state)) {
+		wait_for_commit(pool, bio);
+	} else {
+		tpi_bio_park(bio, &pool->flushes->bios);
+		start(pool->flushes);
+	}
+}
+
+void tpi_flush_bio(struct tp_bio *bio)
+{
+	struct tpi_task *task = &tpi_bio(bio)->task;
+
+	task->run = look;
+	look(task);
+}
+
+void tpi_flushes_after_commit(struct tp_pool *pool)
+{
+	tpi_loop_ready_all(&pool->loop, &pool->flushes->after_commit);
+}

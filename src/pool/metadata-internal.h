@@ -1,0 +1,32 @@
+/*
+ * metadata-internal.h - what the two halves of the metadata share: metadata.c
+ * (state, looking, transactions) and metadata-change.c.
+ */
+#ifndef TPI_POOL_METADATA_INTERNAL_H
+#define TPI_POOL_METADATA_INTERNAL_H
+
+#include "pool/metadata.h"
+
+/* Details as they lie on disk (metadata-format.md, 5.2). */
+struct tpi_disk_details {
+	le64 mapped_blocks;
+	le64 transaction_id;
+	le32 creation_time;
+	le32 snapshotted_time;
+};
+_Static_assert(sizeof(struct tpi_disk_details) == 24, "metadata-format 5.2");
+
+void tpi_details_unpack(const struct tpi_disk_details *disk,
+			struct tpi_details *details);
+void tpi_details_pack(const struct tpi_details *details,
+		      struct tpi_disk_details *disk);
+
+int tpi_metadata_write_details(struct tpi_metadata *md, uint64_t id,
+			       const struct tpi_details *details);
+
+/* Remember the first error that makes T(r) unfit; returns @error. */
+int tpi_metadata_fail(struct tpi_metadata *md, int error);
+
+int tpi_mapping_check(struct tpi_metadata *md, tpi_mapping mapping);
+
+#endif

@@ -1,0 +1,231 @@
+/*
+ * metadata.h - the thin metadata: which thins there are, what they map, and the
+ * transactions that change it.
+ *
+ * Run loop only, and never waiting.  Everything that reads answers -EAGAIN when
+ * a block has to be fetched (io/cache.h) and is called again.  Everything that
+ * changes first reads all that it will touch and answers -EAGAIN meanwhile,
+ * nothing changed; then it changes, in the same call.  If that fails, or if
+ * what has to be changed cannot be read, the metadata has *failed*: the running
+ * transaction can no longer be committed, and the owner aborts it
+ * (tpi_metadata_failed, B-ABORT).  Refusals (-EEXIST, -ENODATA, -EOVERFLOW, and
+ * -ENOSPC before anything was done) change nothing.
+ *
+ * Transactions are numbered from 1 in the life of a pool object.  The running
+ * one is T(r); closing it makes it T(f), whose blocks are frozen in the cache
+ * and whose superblock is handed out; once that is durable it is T(c).
+ */
+#ifndef TPI_POOL_METADATA_H
+#define TPI_POOL_METADATA_H
+
+#include "pool/mapping.h"
+#include "pool/superblock.h"
+#include "space-map/data-space-map.h"
+#include "space-map/metadata-space-map.h"
+
+/* A thin's details (metadata-format.md, 5.2), in memory. */
+struct tpi_details {
+	uint64_t mapped_blocks;
+	uint64_t transaction_id;
+	uint32_t creation_time;
+	uint32_t snapshotted_time;
+};
+
+/*
+ * A thin as the running transaction has it.  For one that is open, or being
+ * emptied, there is exactly one of these; its mapped count is written to the
+ * details tree when a transaction is closed.
+ */
+struct tpi_thin_tree {
+	uint64_t id;
+	tp_mblock root;
+	struct tpi_details details;
+
+	/* The transaction in which the path to our root in the tree of thins
+	 * was made private, so that the root may be replaced in place. */
+	uint64_t private_in;
+
+	/* The last transaction that changed something of this thin. */
+	uint64_t last_change;
+
+	struct tpi_list dirty; /* in tpi_metadata.dirty: details to write */
+};
+
+struct tpi_metadata {
+	struct tpi_cache *cache;
+	struct tpi_tm tm;
+	struct tpi_metadata_space_map *metadata_sm;
+	struct tpi_data_space_map *data_sm;
+
+	struct tpi_btree thins;    /* id -> root of its mappings */
+	struct tpi_btree roots;    /* the same tree, to replace a root */
+	struct tpi_btree mappings; /* virtual block -> mapping */
+	struct tpi_btree details;  /* id -> details */
+
+	/* The running transaction. */
+	uint64_t transaction, committed;
+	tp_mblock mapping_root, details_root, held_root;
+	uint32_t time;
+	uint64_t transaction_id; /* the host's own number */
+	bool changed;
+	bool dropped;      /* references to data blocks went */
+	bool unseen_drops; /* perhaps more, beneath a shared node */
+	struct tpi_list dirty;
+
+	/* While a discard unmaps: what it frees is to be passed down. */
+	bool discarding;
+
+	int failed;
+	struct tpi_disk_superblock superblock; /* of T(c), as on disk */
+	struct tpi_disk_superblock frozen;     /* of T(f) */
+};
+
+/*---------------------------- life -----------------------------------------*/
+
+/* In place, over @cache; nothing is read.  All zero is a valid argument to
+ * exit. */
+void tpi_metadata_init(struct tpi_metadata *md, struct tpi_cache *cache);
+void tpi_metadata_exit(struct tpi_metadata *md);
+
+/* Read the state that @superblock describes; again after -EAGAIN.  For opening
+ * and for rolling back: drops whatever was there. */
+int tpi_metadata_load(struct tpi_metadata *md,
+		      const struct tpi_disk_superblock *superblock);
+
+/* Forget the state, to load another; no read or write is under way. */
+void tpi_metadata_unload(struct tpi_metadata *md);
+
+/* A new, empty state with room for these; close() then gives its first
+ * superblock. */
+int tpi_metadata_make(struct tpi_metadata *md, tp_mblock nr_metadata_blocks,
+		      tp_dblock nr_data_blocks, uint32_t data_block_sectors);
+
+/* Why the running transaction cannot be committed; 0 if it can. */
+static inline int tpi_metadata_failed(const struct tpi_metadata *md)
+{
+	return md->failed;
+}
+
+/*---------------------------- looking --------------------------------------*/
+
+/* -ENODATA: no such thin. */
+int tpi_metadata_open_tree(struct tpi_metadata *md, uint64_t id,
+			   struct tpi_thin_tree *tree);
+
+/* The first thin with an id >= @id.  -ENODATA. */
+int tpi_metadata_next_thin(struct tpi_metadata *md, uint64_t id,
+			   uint64_t *found, struct tpi_details *details);
+
+/* The mappings of [begin, begin + nr), TPI_UNMAPPED where there is none. */
+int tpi_metadata_read_run(struct tpi_metadata *md,
+			  const struct tpi_thin_tree *tree, tp_vblock begin,
+			  unsigned nr, tpi_mapping *mappings);
+
+/* The first mapped block at or after @vblock.  -ENODATA. */
+int tpi_metadata_next_mapped(struct tpi_metadata *md,
+			     const struct tpi_thin_tree *tree, tp_vblock vblock,
+			     tp_vblock *found, tpi_mapping *mapping);
+/* The last one at or before it. */
+int tpi_metadata_previous_mapped(struct tpi_metadata *md,
+				 const struct tpi_thin_tree *tree,
+				 tp_vblock vblock, tp_vblock *found);
+
+/* Is the mapping of @vblock, which is to @dblock, the only one there is, in
+ * T(r) and thereby in T(c) (architecture.md, decision 11)?  Of references that
+ * closed transactions dropped the caller knows. */
+int tpi_metadata_is_exclusive(struct tpi_metadata *md,
+			      const struct tpi_thin_tree *tree,
+			      tp_vblock vblock, tp_dblock dblock,
+			      bool *exclusive);
+
+/* Metadata blocks free beyond the reserve for commits (B-META-1), and the
+ * level at which an event tells that they run low (B-META-2). */
+tp_mblock tpi_metadata_nr_free(const struct tpi_metadata *md);
+tp_mblock tpi_metadata_low_water(const struct tpi_metadata *md);
+
+uint32_t tpi_metadata_data_block_sectors(const struct tpi_metadata *md);
+
+/*---------------------------- changing mappings ----------------------------*/
+
+/*
+ * Map [vblock, vblock + nr) to [dblock, dblock + nr), with the current time.
+ * The blocks were handed out by the data space map and are counted here; what
+ * was mapped loses its reference.
+ */
+int tpi_metadata_map(struct tpi_metadata *md, struct tpi_thin_tree *tree,
+		     tp_vblock vblock, tp_dblock dblock, tp_dblock nr);
+
+/* Give the mapping of @vblock to @dblock the current time. */
+int tpi_metadata_restamp(struct tpi_metadata *md, struct tpi_thin_tree *tree,
+			 tp_vblock vblock, tp_dblock dblock);
+
+/* Unmap all of [begin, end): meant for pieces of a leaf or so. */
+int tpi_metadata_unmap(struct tpi_metadata *md, struct tpi_thin_tree *tree,
+		       tp_vblock begin, tp_vblock end);
+
+/*---------------------------- changing thins -------------------------------*/
+
+/* -EEXIST. */
+int tpi_metadata_create_thin(struct tpi_metadata *md, uint64_t id);
+
+/*
+ * Snapshot @origin, which is quiet, as @id.  @spend_time: the pool's time goes
+ * on first (13); without, the caller knows that no mapping of the origin has
+ * the current time.  @open: the origin's tree if it is open, else NULL.
+ * -EEXIST, -ENODATA, -EOVERFLOW.
+ */
+int tpi_metadata_create_snapshot(struct tpi_metadata *md, uint64_t id,
+				 uint64_t origin, struct tpi_thin_tree *open,
+				 bool spend_time);
+
+/*
+ * Delete a thin that is not open, if that touches at most @limit nodes;
+ * -EFBIG, nothing changed, if it is bigger.  -ENODATA.
+ */
+int tpi_metadata_delete_thin(struct tpi_metadata *md, uint64_t id,
+			     unsigned limit);
+
+/* Write the details of a thin now rather than at the close. */
+int tpi_metadata_sync_details(struct tpi_metadata *md,
+			      struct tpi_thin_tree *tree);
+
+/* Give a thin that is not open another id.  -ENODATA, -EEXIST. */
+int tpi_metadata_rename_thin(struct tpi_metadata *md, uint64_t id,
+			     uint64_t new_id);
+
+/* A piece of a thin that is being taken off, and how far its entries have been
+ * counted.  All zero at first. */
+struct tpi_shrink {
+	bool counting;
+	tp_vblock begin, position;
+	uint64_t nr_counted;
+};
+
+/* Take a bounded piece off the end of a thin that is not open.  -ENODATA: it
+ * is empty. */
+int tpi_metadata_shrink_thin(struct tpi_metadata *md,
+			     struct tpi_thin_tree *tree,
+			     struct tpi_shrink *shrink);
+
+void tpi_metadata_set_transaction_id(struct tpi_metadata *md, uint64_t id);
+
+/* Pin, and unpin, what T(c) maps (14).  Reserve only when T(r) is as T(c). */
+int tpi_metadata_reserve_held_root(struct tpi_metadata *md);
+int tpi_metadata_release_held_root(struct tpi_metadata *md);
+
+int tpi_metadata_grow_data(struct tpi_metadata *md, tp_dblock nr_blocks);
+int tpi_metadata_grow_metadata(struct tpi_metadata *md, tp_mblock nr_blocks);
+
+/*---------------------------- transactions ---------------------------------*/
+
+/* Read all that closing will touch.  Call close() in the same step. */
+int tpi_metadata_prepare_close(struct tpi_metadata *md);
+
+/* Close T(r): its blocks are frozen, md->frozen is its superblock, and a new
+ * T(r) is open. */
+int tpi_metadata_close(struct tpi_metadata *md);
+
+/* T(f) is durable. */
+void tpi_metadata_committed(struct tpi_metadata *md);
+
+#endif

@@ -1,0 +1,205 @@
+/*
+ * port.c - see port.h.
+ */
+#include "pool/port.h"
+
+#include <stdlib.h>
+
+#include "pool/bio.h"
+
+/*---------------------------- life -----------------------------------------*/
+
+static int make_spares(struct tpi_port *port, unsigned nr)
+{
+	port->spare_memory = calloc(nr, sizeof(*port->spare_memory));
+	if (!port->spare_memory)
+		return -ENOMEM;
+	for (unsigned i = 0; i < nr; i++) {
+		port->spare_memory[i].next = port->spares;
+		port->spares = &port->spare_memory[i];
+	}
+	port->nr_spares = nr;
+
+	return 0;
+}
+
+int tpi_port_init(struct tpi_port *port, struct tp_pool *pool,
+		  struct tp_queue *queue, int event_fd, unsigned nr_spares)
+{
+	int r;
+
+	pthread_mutex_init(&port->lock, NULL);
+	port->pool = pool;
+	port->queue = queue;
+	port->ended_tail = &port->ended;
+	tpi_list_init(&port->entry);
+	tpi_list_init(&port->waiting);
+	r = tpi_channel_open(pool->data_device, event_fd, pool->host_driven,
+			     &port->channel);
+	if (!r)
+		r = make_spares(port, nr_spares);
+
+	return r;
+}
+
+void tpi_port_exit(struct tpi_port *port)
+{
+	for (unsigned i = 0; i < TPI_SECTION_CHUNKS; i++)
+		free(port->chunks[i]);
+	tpi_channel_close(port->channel);
+	free(port->spare_memory);
+	pthread_mutex_destroy(&port->lock);
+}
+
+/*---------------------------- sections -------------------------------------*/
+
+struct tpi_thin_section *tpi_port_find_section(const struct tpi_port *port,
+					       unsigned slot)
+{
+	struct tpi_thin_section *chunk =
+		port->chunks[slot / TPI_SECTIONS_PER_CHUNK];
+
+	return chunk ? &chunk[slot % TPI_SECTIONS_PER_CHUNK] : NULL;
+}
+
+struct tpi_thin_section *tpi_port_section(struct tpi_port *port,
+					  const struct tp_thin *thin)
+{
+	struct tpi_thin_section **chunk =
+		&port->chunks[thin->slot / TPI_SECTIONS_PER_CHUNK];
+
+	if (!*chunk)
+		*chunk = calloc(TPI_SECTIONS_PER_CHUNK, sizeof(**chunk));
+
+	return *chunk ? &(*chunk)[thin->slot % TPI_SECTIONS_PER_CHUNK] : NULL;
+}
+
+void tpi_port_enter(struct tpi_port *port, const struct tp_thin *thin,
+		    struct tpi_thin_section *section, uint8_t *pool_parity,
+		    uint8_t *thin_parity)
+{
+	*pool_parity = tpi_epoch_parity(&port->pool->epoch);
+	*thin_parity = tpi_epoch_parity(&thin->state->epoch);
+	port->all.active[*pool_parity]++;
+	section->section.active[*thin_parity]++;
+}
+
+void tpi_port_leave(struct tpi_port *port, struct tpi_thin_section *section,
+		    uint8_t pool_parity, uint8_t thin_parity)
+{
+	port->all.active[pool_parity]--;
+	section->section.active[thin_parity]--;
+}
+
+/*---------------------------- fragments ------------------------------------*/
+
+static void put_fragment(struct tpi_port *port, struct tpi_fragment *fragment)
+{
+	struct tpi_spare_fragment *spare;
+
+	if (fragment->embedded) {
+		fragment->bio = NULL;
+		return;
+	}
+	spare = tpi_container_of(fragment, struct tpi_spare_fragment, fragment);
+	spare->next = port->spares;
+	port->spares = spare;
+	port->nr_spares++;
+	if (!port->queue)
+		tpi_loop_ready_all(&port->pool->loop, &port->waiting);
+}
+
+static void fragment_done(struct tp_device_request *request, int status)
+{
+	struct tpi_fragment *fragment =
+		tpi_container_of(request, struct tpi_fragment, request);
+	struct tpi_port *port = fragment->port;
+	struct tp_bio *bio = fragment->bio;
+
+	if (bio->op != TP_READ && !status)
+		fragment->section->wrote = true;
+	tpi_port_leave(port, fragment->section, fragment->pool_parity,
+		       fragment->thin_parity);
+	put_fragment(port, fragment);
+	tpi_bio_part_ended(bio, port, status);
+}
+
+static struct tpi_fragment *take_spare(struct tpi_port *port)
+{
+	struct tpi_spare_fragment *spare = port->spares;
+
+	if (!spare)
+		return NULL;
+	port->spares = spare->next;
+	port->nr_spares--;
+	spare->fragment.embedded = false;
+
+	return &spare->fragment;
+}
+
+/* The bio's own fragment, if it is free; it has no room for an iovec. */
+static struct tpi_fragment *take_embedded(struct tp_bio *bio)
+{
+	struct tpi_fragment *fragment = &tpi_bio(bio)->fragment;
+
+	if (fragment->bio)
+		return NULL;
+	fragment->embedded = true;
+
+	return fragment;
+}
+
+static uint64_t fill_from_iovec(struct tpi_fragment *fragment,
+				const struct tp_bio *bio, uint64_t from,
+				uint64_t to)
+{
+	struct tpi_spare_fragment *spare;
+
+	if (fragment->embedded) {
+		fragment->request.iov = bio->iov;
+		fragment->request.iovcnt = bio->iovcnt;
+		return to - from;
+	}
+	spare = tpi_container_of(fragment, struct tpi_spare_fragment, fragment);
+	fragment->request.iov = spare->iov;
+
+	return tpi_iov_slice(bio->iov, bio->iovcnt, from - bio->offset,
+			     to - from, spare->iov, TPI_FRAGMENT_IOVECS,
+			     &fragment->request.iovcnt);
+}
+
+uint64_t tpi_port_send(struct tpi_port *port, struct tpi_channel *channel,
+		       struct tp_bio *bio, struct tpi_thin_section *section,
+		       uint64_t from, uint64_t to, uint64_t offset)
+{
+	bool has_data = bio->op == TP_READ || bio->op == TP_WRITE;
+	bool whole = from == bio->offset && to == bio->offset + bio->length;
+	struct tpi_fragment *fragment = NULL;
+
+	if (whole || !has_data)
+		fragment = take_embedded(bio);
+	if (!fragment)
+		fragment = take_spare(port);
+	if (!fragment)
+		return 0;
+
+	fragment->bio = bio;
+	fragment->port = port;
+	fragment->section = section;
+	fragment->request = (struct tp_device_request){
+		.op = bio->op,
+		.flags = tpi_bio(bio)->device_flags,
+		.offset = offset,
+		.length = to - from,
+		.done = fragment_done,
+	};
+	if (has_data)
+		fragment->request.length =
+			fill_from_iovec(fragment, bio, from, to);
+	tpi_port_enter(port, tpi_bio(bio)->thin, section,
+		       &fragment->pool_parity, &fragment->thin_parity);
+	tpi_bio(bio)->nr_parts++;
+	tpi_channel_submit(channel, &fragment->request);
+
+	return fragment->request.length;
+}

@@ -1,0 +1,680 @@
+/*
+ * queue.c - the host's side of the pool: submitting, the fast path, reaping.
+ *
+ * The fast path (architecture.md, decision 4).  Under the port's lock, which
+ * only the queue's owner and, seldom, the run loop take, a bio enters its
+ * section, looks at the gate and at every mapping, and is sent.  If anything is
+ * in the way, nothing was sent, and the run loop gets the bio as it is.
+ */
+#include "pool/queue.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "pool/bio.h"
+#include "pool/call.h"
+#include "pool/mode.h"
+
+#define DEPTH_MAX 65536u
+
+/* Pieces of bios that may be in flight besides one each. */
+#define SPARES_MIN 16u
+
+/*---------------------------- life -----------------------------------------*/
+
+static int queue_init(struct tp_queue *queue)
+{
+	struct tp_pool *pool = queue->pool;
+	unsigned nr_spares = queue->depth;
+
+	queue->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (queue->event_fd < 0)
+		return tpi_error(-errno, "no eventfd for a queue: %s",
+				 strerror(errno));
+	if (nr_spares < SPARES_MIN)
+		nr_spares = SPARES_MIN;
+
+	return tpi_port_init(&queue->port, pool, queue, queue->event_fd,
+			     nr_spares);
+}
+
+static void publish(struct tp_queue *queue)
+{
+	struct tp_pool *pool = queue->pool;
+
+	pthread_mutex_lock(&pool->registry_lock);
+	tpi_list_add_tail(&pool->ports, &queue->port.entry);
+	pool->nr_queues += !queue->internal;
+	pthread_mutex_unlock(&pool->registry_lock);
+}
+
+int tpi_queue_create(struct tp_pool *pool, unsigned depth, bool internal,
+		     struct tp_queue **result)
+{
+	struct tp_queue *queue = calloc(1, sizeof(*queue));
+	int r;
+
+	if (!queue)
+		return tpi_error(-ENOMEM, "no memory for a queue");
+	queue->pool = pool;
+	queue->depth = depth;
+	queue->internal = internal;
+	tpi_list_init(&queue->entry);
+	r = queue_init(queue);
+	if (r) {
+		tpi_queue_free(queue);
+		return r;
+	}
+	publish(queue);
+	*result = queue;
+
+	return 0;
+}
+
+int tp_queue_create(struct tp_pool *pool, unsigned depth,
+		    struct tp_queue **queue)
+{
+	if (!pool || !queue)
+		return tpi_error(-EINVAL, "no pool, or no place for the queue");
+	if (depth == 0 || depth > DEPTH_MAX)
+		return tpi_error(-EINVAL,
+				 "a queue of depth %u: it has to be 1 to %u",
+				 depth, DEPTH_MAX);
+
+	return tpi_queue_create(pool, depth, false, queue);
+}
+
+/* The loop looks at ports under the registry's lock, so it is gone from there
+ * before anything is freed. */
+void tpi_queue_free(struct tp_queue *queue)
+{
+	struct tp_pool *pool = queue->pool;
+
+	pthread_mutex_lock(&pool->registry_lock);
+	if (!tpi_list_empty(&queue->port.entry) && queue->port.entry.next) {
+		tpi_list_del(&queue->port.entry);
+		pool->nr_queues -= !queue->internal;
+	}
+	pthread_mutex_unlock(&pool->registry_lock);
+	if (queue->port.pool)
+		tpi_port_exit(&queue->port);
+	if (queue->event_fd >= 0)
+		close(queue->event_fd);
+	free(queue);
+}
+
+struct cancel {
+	struct tpi_call call;
+	struct tp_queue *queue;
+};
+
+static int cancel_waiting(struct tpi_call *call)
+{
+	struct tp_queue *queue =
+		tpi_container_of(call, struct cancel, call)->queue;
+
+	tpi_space_end_waiting(call->pool, NULL, queue, -ENOSPC);
+	tpi_held_end(call->pool, NULL, queue, -ECANCELED);
+	tpi_unmap_cancel(call->pool, NULL, queue);
+
+	return 0;
+}
+
+void tp_queue_destroy(struct tp_queue *queue)
+{
+	if (!queue)
+		return;
+	while (queue->nr_unreaped) {
+		struct cancel cancel = {.queue = queue};
+
+		tpi_call_ask(queue->pool, &cancel.call, cancel_waiting);
+		tp_queue_wait(queue, 1, 100);
+	}
+	tpi_queue_free(queue);
+}
+
+/*---------------------------- what is refused ------------------------------*/
+
+static int check_flags(const struct tp_bio *bio)
+{
+	unsigned allowed = 0;
+
+	switch (bio->op) {
+	case TP_WRITE:
+		allowed = TP_FUA | TP_PREFLUSH;
+		break;
+	case TP_WRITE_ZEROES:
+		allowed = TP_FUA | TP_PREFLUSH | TP_NO_UNMAP;
+		break;
+	case TP_DISCARD:
+		allowed = TP_FUA;
+		break;
+	case TP_READ:
+	case TP_FLUSH:
+		break;
+	default:
+		return tpi_error(-EINVAL, "a bio with the unknown op %d",
+				 (int)bio->op);
+	}
+	if (bio->flags & ~allowed)
+		return tpi_error(-EINVAL, "a bio with flags %#x that do not "
+					  "belong to its op",
+				 bio->flags & ~allowed);
+
+	return 0;
+}
+
+static int measure(struct tp_bio *bio)
+{
+	uint64_t length = 0;
+
+	if (bio->op != TP_READ && bio->op != TP_WRITE)
+		return 0;
+	if (bio->iovcnt < 0 || (bio->iovcnt && !bio->iov))
+		return tpi_error(-EINVAL, "a bio without an iovec");
+	for (int i = 0; i < bio->iovcnt; i++)
+		if (__builtin_add_overflow(length, bio->iov[i].iov_len,
+					   &length))
+			return tpi_error(-EINVAL, "an iovec that is too long");
+	bio->length = length;
+
+	return 0;
+}
+
+static int check_range(const struct tp_thin *thin, struct tp_bio *bio)
+{
+	uint64_t align = thin->pool->logical_block;
+
+	if (bio->op == TP_FLUSH) {
+		bio->offset = bio->length = 0;
+		return 0;
+	}
+	if (bio->offset % align || bio->length % align)
+		return tpi_error(-EINVAL,
+				 "%llu bytes at %llu: not a multiple of the "
+				 "logical block, %llu bytes",
+				 (unsigned long long)bio->length,
+				 (unsigned long long)bio->offset,
+				 (unsigned long long)align);
+	if (bio->offset > thin->size ||
+	    bio->length > thin->size - bio->offset)
+		return tpi_error(-EINVAL,
+				 "%llu bytes at %llu reach beyond the end of "
+				 "the thin, which has %llu",
+				 (unsigned long long)bio->length,
+				 (unsigned long long)bio->offset,
+				 (unsigned long long)thin->size);
+
+	return 0;
+}
+
+static int check_permission(const struct tp_thin *thin,
+			    const struct tp_bio *bio)
+{
+	if (bio->op == TP_READ || bio->op == TP_FLUSH)
+		return 0;
+	if (thin->read_only)
+		return tpi_error(-EROFS, "the thin was opened read-only");
+	if (bio->op == TP_DISCARD &&
+	    (thin->pool->options.flags & TP_POOL_IGNORE_DISCARD))
+		return tpi_error(-EOPNOTSUPP, "the pool ignores discards");
+
+	return 0;
+}
+
+static int check(const struct tp_queue *queue, const struct tp_thin *thin,
+		 struct tp_bio *bio)
+{
+	int r;
+
+	if (!bio->end_io)
+		return tpi_error(-EINVAL, "a bio without end_io");
+	if (thin->pool != queue->pool)
+		return tpi_error(-EINVAL, "a thin of another pool");
+	if (queue->nr_unreaped >= queue->depth)
+		return -EAGAIN;
+	r = check_flags(bio);
+	if (!r)
+		r = measure(bio);
+	if (!r)
+		r = check_range(thin, bio);
+	if (!r)
+		r = check_permission(thin, bio);
+
+	return r;
+}
+
+/*---------------------------- the fast path --------------------------------*/
+
+/* May the bio go past the loop at all?  FUA passes if the device has it and
+ * the thin has nothing that a commit would have to make durable (B-FUA-3). */
+static bool is_plain(const struct tp_thin *thin, const struct tp_bio *bio)
+{
+	struct tpi_thin_state *state = thin->state;
+
+	if (bio->op != TP_READ && bio->op != TP_WRITE)
+		return false;
+	if (atomic_load_explicit(&state->gate, memory_order_acquire))
+		return false;
+	if (bio->op == TP_READ || !bio->flags)
+		return true;
+
+	return bio->flags == TP_FUA &&
+	       (tpi_device_features(thin->pool->data_device) &
+		(TP_DEVICE_FUA | TP_DEVICE_NO_CACHE)) &&
+	       atomic_load_explicit(&state->last_change,
+				    memory_order_acquire) <=
+		       atomic_load_explicit(&thin->pool->committed,
+					    memory_order_acquire);
+}
+
+/* A piece of a bio whose blocks lie side by side, or are unmapped. */
+struct run {
+	uint64_t from, to;
+	tpi_mapping mapping;
+};
+
+/* Bios that fall into more pieces are for the loop. */
+#define FAST_RUNS_MAX 16u
+
+static bool resolve_run(struct tpi_thin_state *state, const struct tp_bio *bio,
+			uint32_t time, uint64_t from, struct run *run)
+{
+	struct tp_pool *pool = state->pool;
+	uint64_t end = bio->offset + bio->length;
+
+	if (!tpi_mapping_cache_get(pool->mapping_cache, state->serial,
+				   from / pool->block_bytes, &run->mapping))
+		return false;
+	if (run->mapping == TPI_UNMAPPED &&
+	    (bio->op == TP_WRITE || state->external_origin))
+		return false;
+	if (bio->op == TP_WRITE && tpi_mapping_is_shared(run->mapping, time))
+		return false;
+	run->from = from;
+	run->to = tpi_run_end(state, from, end, run->mapping, time);
+
+	return true;
+}
+
+/* The pieces of the bio; 0 if one of them is not known here, or needs more
+ * than to be sent. */
+static unsigned resolve(struct tpi_thin_state *state, const struct tp_bio *bio,
+			struct run *runs)
+{
+	uint64_t position = bio->offset, end = bio->offset + bio->length;
+	uint32_t time = 0;
+	unsigned nr = 0;
+
+	if (bio->op == TP_WRITE)
+		time = atomic_load_explicit(&state->snapshotted_time,
+					    memory_order_acquire);
+	while (position < end) {
+		if (nr == FAST_RUNS_MAX ||
+		    !resolve_run(state, bio, time, position, &runs[nr]))
+			return 0;
+		position = runs[nr++].to;
+	}
+
+	return nr;
+}
+
+static void end_here(struct tpi_port *port, struct tp_bio *bio)
+{
+	struct tpi_bio *room = tpi_bio(bio);
+
+	room->next = NULL;
+	*port->ended_tail = bio;
+	port->ended_tail = &room->next;
+}
+
+static void send_runs(struct tp_queue *queue, struct tp_bio *bio,
+		      const struct run *runs, unsigned nr)
+{
+	struct tpi_port *port = &queue->port;
+
+	for (unsigned i = 0; i < nr; i++) {
+		const struct run *run = &runs[i];
+
+		if (run->mapping == TPI_UNMAPPED)
+			tpi_bio_fill_zero(bio, run->from, run->to);
+		else
+			tpi_port_send(port, port->channel, bio,
+				      tpi_bio(bio)->section, run->from, run->to,
+				      tpi_data_offset(
+					      queue->pool,
+					      tpi_mapping_dblock(run->mapping),
+					      run->from));
+	}
+	if (!tpi_bio(bio)->nr_parts)
+		end_here(port, bio);
+}
+
+/*
+ * Sent, or answered with zeroes; false if it is for the loop.  The section is
+ * entered before gate and mappings are looked at, and each fragment is in one
+ * of its own before this one is left.
+ */
+static bool go_fast(struct tp_queue *queue, struct tpi_thin_state *state,
+		    struct tp_bio *bio)
+{
+	struct tpi_bio *room = tpi_bio(bio);
+	struct tpi_port *port = &queue->port;
+	struct run runs[FAST_RUNS_MAX];
+	uint8_t pool_parity, thin_parity;
+	unsigned nr = 0;
+
+	if (!bio->length || bio->iovcnt > TPI_FRAGMENT_IOVECS ||
+	    port->nr_spares < FAST_RUNS_MAX)
+		return false;
+	tpi_port_enter(port, room->thin, room->section, &pool_parity,
+		       &thin_parity);
+	if (is_plain(room->thin, bio))
+		nr = resolve(state, bio, runs);
+	if (nr) {
+		room->device_flags = bio->flags;
+		send_runs(queue, bio, runs, nr);
+	}
+	tpi_port_leave(port, room->section, pool_parity, thin_parity);
+
+	return nr != 0;
+}
+
+void tpi_bio_part_ended(struct tp_bio *bio, struct tpi_port *port, int status)
+{
+	struct tpi_bio *room = tpi_bio(bio);
+
+	if (status && !room->error)
+		room->error = tpi_bio_error(status);
+	room->nr_parts--;
+	if (!port->queue)
+		tpi_bio_part_of_loop_ended(bio);
+	else if (!room->nr_parts)
+		end_here(port, bio);
+}
+
+/*---------------------------- submitting -----------------------------------*/
+
+static void take(struct tp_queue *queue, struct tp_thin *thin,
+		 struct tp_bio *bio, struct tpi_thin_section *section)
+{
+	struct tpi_bio *room = tpi_bio(bio);
+
+	memset(room, 0, offsetof(struct tpi_bio, fragment));
+	room->fragment.bio = NULL;
+	room->queue = queue;
+	room->thin = thin;
+	room->section = section;
+	room->position = bio->offset;
+	room->end = bio->offset + bio->length;
+	bio->status = 0;
+}
+
+static void count_unreaped(struct tpi_thin_section *section, int change)
+{
+	unsigned nr = atomic_load_explicit(&section->nr_unreaped,
+					   memory_order_relaxed);
+
+	atomic_store_explicit(&section->nr_unreaped, nr + (unsigned)change,
+			      memory_order_release);
+}
+
+int tpi_queue_submit(struct tp_queue *queue, struct tp_thin *thin,
+		     struct tp_bio *bio)
+{
+	struct tpi_port *port = &queue->port;
+	struct tpi_thin_section *section;
+	bool fast, ended;
+
+	pthread_mutex_lock(&port->lock);
+	section = tpi_port_section(port, thin);
+	if (!section) {
+		pthread_mutex_unlock(&port->lock);
+		return tpi_error(-ENOMEM, "no memory for a thin on a queue");
+	}
+	take(queue, thin, bio, section);
+	queue->nr_unreaped++;
+	count_unreaped(section, 1);
+	fast = go_fast(queue, thin->state, bio);
+	if (fast)
+		tpi_channel_kick(port->channel);
+	ended = port->ended;
+	pthread_mutex_unlock(&port->lock);
+	if (!fast)
+		tpi_bio_defer(bio);
+	if (ended)
+		tpi_queue_notify(queue);
+
+	return 0;
+}
+
+int tp_queue_submit(struct tp_queue *queue, struct tp_thin *thin,
+		    struct tp_bio *bio)
+{
+	int r;
+
+	if (!queue || !thin || !bio)
+		return tpi_error(-EINVAL, "no queue, no thin, or no bio");
+	r = check(queue, thin, bio);
+	if (r)
+		return r;
+
+	return tpi_queue_submit(queue, thin, bio);
+}
+
+/*---------------------------- reaping --------------------------------------*/
+
+void tpi_queue_notify(struct tp_queue *queue)
+{
+	uint64_t one = 1;
+
+	/* A full counter means that it is readable anyway. */
+	if (atomic_exchange(&queue->armed, false) &&
+	    write(queue->event_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+/* The last thing that the loop does with a bio.  The queue may be freed by its
+ * owner as soon as the bio is reaped, which is not before the registry's lock
+ * is free again. */
+void tpi_queue_ended(struct tp_bio *bio)
+{
+	struct tpi_bio *room = tpi_bio(bio);
+	struct tp_queue *queue = room->queue;
+	struct tp_pool *pool = queue->pool;
+	struct tpi_bio *first;
+
+	pthread_mutex_lock(&pool->registry_lock);
+	first = atomic_load_explicit(&queue->ended, memory_order_relaxed);
+	do
+		room->next = first ? tpi_bio_of(first) : NULL;
+	while (!atomic_compare_exchange_weak(&queue->ended, &first, room));
+	tpi_queue_notify(queue);
+	pthread_mutex_unlock(&pool->registry_lock);
+}
+
+/* What the loop ended, first first, behind what ended here. */
+static void collect_from_loop(struct tp_queue *queue)
+{
+	struct tpi_bio *last = atomic_exchange(&queue->ended, NULL);
+	struct tp_bio *first = NULL;
+
+	while (last) {
+		struct tp_bio *bio = tpi_bio_of(last);
+
+		last = last->next ? tpi_bio(last->next) : NULL;
+		tpi_bio(bio)->next = first;
+		first = bio;
+	}
+	while (first) {
+		struct tp_bio *bio = first;
+
+		first = tpi_bio(bio)->next;
+		end_here(&queue->port, bio);
+	}
+}
+
+/* The next bio that has ended, taken off; @looked: the device was asked. */
+static struct tp_bio *take_ended(struct tp_queue *queue, bool look)
+{
+	struct tpi_port *port = &queue->port;
+	struct tp_bio *bio;
+
+	pthread_mutex_lock(&port->lock);
+	if (look) {
+		tpi_channel_poll(port->channel, UINT32_MAX);
+		if (atomic_load_explicit(&queue->ended, memory_order_relaxed))
+			collect_from_loop(queue);
+	}
+	bio = port->ended;
+	if (bio) {
+		port->ended = tpi_bio(bio)->next;
+		if (!port->ended)
+			port->ended_tail = &port->ended;
+	}
+	pthread_mutex_unlock(&port->lock);
+
+	return bio;
+}
+
+static void end_bio(struct tp_queue *queue, struct tp_bio *bio)
+{
+	struct tpi_bio *room = tpi_bio(bio);
+
+	bio->status = room->error;
+	queue->nr_unreaped--;
+	count_unreaped(room->section, -1);
+	queue->in_end_io = true;
+	bio->end_io(bio);
+	queue->in_end_io = false;
+}
+
+static int reap(struct tp_queue *queue, unsigned max)
+{
+	struct tp_bio *bio = take_ended(queue, true);
+	unsigned nr = 0;
+
+	/* Somebody may wait for the sections that have just been left. */
+	if (bio && atomic_load_explicit(&queue->pool->is_draining,
+					memory_order_acquire))
+		tpi_loop_wake(&queue->pool->loop);
+	while (bio) {
+		end_bio(queue, bio);
+		nr++;
+		bio = nr == max ? NULL : take_ended(queue, false);
+	}
+
+	return (int)nr;
+}
+
+/* Ask for a signal; true if something has ended meanwhile. */
+static bool watch(struct tp_queue *queue)
+{
+	bool ended;
+
+	queue->watched = true;
+	atomic_store(&queue->armed, true);
+	pthread_mutex_lock(&queue->port.lock);
+	ended = atomic_load(&queue->ended) || queue->port.ended ||
+		tpi_channel_arm(queue->port.channel);
+	pthread_mutex_unlock(&queue->port.lock);
+
+	return ended;
+}
+
+static void unwatch(struct tp_queue *queue)
+{
+	uint64_t count;
+
+	queue->watched = false;
+	atomic_store(&queue->armed, false);
+
+	/* It only says that there may be something. */
+	if (read(queue->event_fd, &count, sizeof(count)) < 0)
+		return;
+}
+
+int tp_queue_poll(struct tp_queue *queue, unsigned max)
+{
+	int nr;
+
+	if (!queue)
+		return tpi_error(-EINVAL, "no queue was given");
+	if (queue->in_end_io)
+		return tpi_error(-EDEADLK, "a queue was polled from within an "
+					   "end_io of its own");
+	nr = reap(queue, max);
+	if (!nr && !queue->watched && watch(queue))
+		nr = reap(queue, max);
+	if (nr && queue->watched)
+		unwatch(queue);
+
+	return nr;
+}
+
+/* Host-driven, time is the host's. */
+static uint64_t now_ns(const struct tp_queue *queue)
+{
+	struct timespec now;
+
+	if (queue->pool->host_driven)
+		return tpi_loop_now(&queue->pool->loop);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void wait_asleep(struct tp_queue *queue, uint64_t deadline)
+{
+	struct pollfd fd = {.fd = queue->event_fd, .events = POLLIN};
+	uint64_t now = now_ns(queue), ns = 0;
+	struct timespec timeout;
+
+	if (deadline > now)
+		ns = deadline - now;
+	timeout.tv_sec = (time_t)(ns / 1000000000u);
+	timeout.tv_nsec = (long)(ns % 1000000000u);
+	ppoll(&fd, 1, deadline == UINT64_MAX ? NULL : &timeout, NULL);
+}
+
+int tp_queue_wait(struct tp_queue *queue, unsigned min, int timeout_ms)
+{
+	uint64_t deadline = UINT64_MAX;
+	unsigned nr = 0;
+
+	if (!queue)
+		return tpi_error(-EINVAL, "no queue was given");
+	if (timeout_ms >= 0)
+		deadline = now_ns(queue) + (uint64_t)timeout_ms * 1000000u;
+	for (;;) {
+		int r = tp_queue_poll(queue, 0);
+
+		if (r < 0)
+			return r;
+		nr += (unsigned)r;
+		if (nr >= min || !queue->nr_unreaped ||
+		    (deadline != UINT64_MAX && now_ns(queue) >= deadline))
+			return (int)nr;
+		if (queue->pool->host_driven)
+			tpi_loop_run_beside(&queue->pool->loop, queue->event_fd,
+					    deadline);
+		else if (!r)
+			wait_asleep(queue, deadline);
+	}
+}
+
+int tp_queue_fd(struct tp_queue *queue)
+{
+	return queue ? queue->event_fd
+		     : tpi_error(-EINVAL, "no queue was given");
+}
+
+void tpi_queue_drain(struct tp_queue *queue)
+{
+	while (queue->nr_unreaped)
+		tp_queue_wait(queue, 1, -1);
+}

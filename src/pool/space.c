@@ -1,0 +1,185 @@
+/*
+ * space.c - running out of data space, and of metadata space (B-OODS, B-META,
+ * B-LWM).
+ *
+ * A bio that finds no free block waits here.  What has been freed and is not
+ * settled yet may still help, so a commit is asked for and waited out before
+ * the pool says that it is out of space (B-OODS-1).  From then on bios wait, or
+ * end at once, as the host chose, until blocks are freed or the time is up.
+ */
+#include "pool/bio.h"
+#include "pool/event.h"
+#include "pool/mode.h"
+#include "pool/queue.h"
+
+static void time_is_up(struct tpi_timer *timer);
+
+void tpi_space_init(struct tp_pool *pool)
+{
+	tpi_list_init(&pool->no_space);
+	tpi_timer_init(&pool->no_space_timer, time_is_up);
+}
+
+void tpi_space_end_waiting(struct tp_pool *pool, const struct tp_thin *thin,
+			   const struct tp_queue *queue, int error)
+{
+	struct tpi_list *entry, *following;
+
+	tpi_list_each(entry, following, &pool->no_space)
+	{
+		struct tp_bio *bio = tpi_bio_of_task(entry);
+
+		if (!tpi_bio_belongs(bio, thin, queue))
+			continue;
+		tpi_list_del(entry);
+		tpi_bio_fail(bio, error);
+	}
+}
+
+/*---------------------------- out of data space ----------------------------*/
+
+static void time_is_up(struct tpi_timer *timer)
+{
+	struct tp_pool *pool =
+		tpi_container_of(timer, struct tp_pool, no_space_timer);
+
+	if (pool->mode != TP_MODE_OUT_OF_DATA_SPACE)
+		return;
+	tpi_log(TP_LOG_WARNING, "no data space for too long: writes that wait "
+				"for it end, and later ones fail at once");
+	pool->error_if_no_space = true;
+	tpi_event_raise(pool, TP_EVENT_NO_SPACE_TIMEOUT, pool->mode);
+	tpi_space_end_waiting(pool, NULL, NULL, -ENOSPC);
+}
+
+static void start_timer(struct tp_pool *pool)
+{
+	uint32_t ms = pool->options.no_space_timeout_ms;
+
+	if (pool->error_if_no_space || ms == TP_NEVER)
+		return;
+	tpi_timer_set(&pool->loop, &pool->no_space_timer,
+		      tpi_loop_now(&pool->loop) + (uint64_t)ms * 1000000u);
+}
+
+/* Those who may wait go through tpi_space_wait() once more. */
+static void enter(struct tp_pool *pool)
+{
+	tpi_mode_set(pool, TP_MODE_OUT_OF_DATA_SPACE);
+	start_timer(pool);
+	tpi_loop_ready_all(&pool->loop, &pool->no_space);
+}
+
+/* The policy that the host asked for is in force again (B-OODS-6). */
+static void leave(struct tp_pool *pool)
+{
+	if (pool->mode != TP_MODE_OUT_OF_DATA_SPACE)
+		return;
+	pool->error_if_no_space =
+		pool->options.flags & TP_POOL_ERROR_IF_NO_SPACE;
+	tpi_mode_set(pool, TP_MODE_WRITE);
+}
+
+/* Whatever was freed up to now is settled, or nothing was. */
+static bool has_been_awaited(struct tp_pool *pool)
+{
+	if (!pool->space_awaited)
+		pool->space_awaited =
+			pool->metadata.changed
+				? pool->metadata.transaction
+				: pool->metadata.transaction - 1;
+
+	return pool->commit.settled >= pool->space_awaited;
+}
+
+void tpi_space_look(struct tp_pool *pool)
+{
+	bool wanted = !tpi_list_empty(&pool->no_space) ||
+		      pool->mode == TP_MODE_OUT_OF_DATA_SPACE;
+
+	if (!wanted || pool->aborting ||
+	    pool->mode > TP_MODE_OUT_OF_DATA_SPACE)
+		return;
+	if (tpi_data_sm_nr_free(pool->metadata.data_sm)) {
+		pool->space_awaited = 0;
+		leave(pool);
+		tpi_loop_ready_all(&pool->loop, &pool->no_space);
+	} else if (pool->mode == TP_MODE_WRITE) {
+		if (!has_been_awaited(pool))
+			tpi_commit_want(pool);
+		else if (!tpi_settle_is_passing_down(pool))
+			enter(pool);
+	}
+}
+
+/* A blocking call in a host-driven pool would wait for its own caller. */
+static bool would_wait_for_itself(const struct tp_pool *pool,
+				  const struct tpi_bio *room)
+{
+	return pool->host_driven && room->queue->internal;
+}
+
+void tpi_space_wait(struct tp_pool *pool, struct tp_bio *bio)
+{
+	struct tpi_bio *room = tpi_bio(bio);
+
+	if (pool->mode == TP_MODE_OUT_OF_DATA_SPACE &&
+	    (pool->error_if_no_space || room->thin->closing ||
+	     would_wait_for_itself(pool, room))) {
+		tpi_bio_fail(bio, -ENOSPC);
+		return;
+	}
+	tpi_bio_park(bio, &pool->no_space);
+	tpi_space_look(pool);
+}
+
+/*---------------------------- low water ------------------------------------*/
+
+static void look_at_data(struct tp_pool *pool)
+{
+	uint64_t nr_free = tpi_data_sm_nr_free(pool->metadata.data_sm);
+
+	if (pool->low_water_triggered ||
+	    nr_free > pool->options.low_water_blocks)
+		return;
+	pool->low_water_triggered = true;
+	tpi_event_raise(pool, TP_EVENT_LOW_WATER, pool->mode);
+}
+
+static void look_at_metadata(struct tp_pool *pool)
+{
+	const struct tpi_metadata *md = &pool->metadata;
+	bool low = tpi_metadata_sm_nr_free(md->metadata_sm) <=
+		   tpi_metadata_low_water(md);
+
+	if (low && !pool->low_metadata_triggered)
+		tpi_event_raise(pool, TP_EVENT_LOW_METADATA, pool->mode);
+	pool->low_metadata_triggered = low;
+}
+
+void tpi_space_taken(struct tp_pool *pool)
+{
+	look_at_data(pool);
+	look_at_metadata(pool);
+
+	/* Commit early, so as to stay out of the reserve (B-META-3). */
+	if (!tpi_metadata_nr_free(&pool->metadata))
+		tpi_commit_want(pool);
+}
+
+void tpi_space_committed(struct tp_pool *pool)
+{
+	look_at_metadata(pool);
+	if (!tpi_metadata_nr_free(&pool->metadata) &&
+	    pool->mode <= TP_MODE_OUT_OF_DATA_SPACE)
+		tpi_mode_set(pool, TP_MODE_OUT_OF_METADATA_SPACE);
+	tpi_space_look(pool);
+}
+
+void tpi_space_resumed(struct tp_pool *pool)
+{
+	if (pool->mode == TP_MODE_OUT_OF_DATA_SPACE)
+		start_timer(pool);
+	tpi_loop_ready_all(&pool->loop, &pool->no_space);
+	tpi_space_look(pool);
+}

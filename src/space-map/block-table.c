@@ -1,0 +1,203 @@
+/*
+ * block-table.c - block numbers to values: open addressing, linear probing.
+ *
+ * Between the slot that a key hashes to and the one it lies in, no slot is
+ * empty; so a search ends at the first empty one, and removing a key moves
+ * those behind it up.  At most three slots in four are taken.
+ */
+#include "space-map/block-table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define EMPTY UINT64_MAX
+#define MIN_SLOTS 16
+
+void tpi_block_table_init(struct tpi_block_table *table, size_t value_bytes)
+{
+	memset(table, 0, sizeof(*table));
+	table->value_bytes = value_bytes;
+}
+
+void tpi_block_table_exit(struct tpi_block_table *table)
+{
+	tpi_block_table_clear(table);
+}
+
+void tpi_block_table_clear(struct tpi_block_table *table)
+{
+	free(table->keys);
+	free(table->values);
+	tpi_block_table_init(table, table->value_bytes);
+}
+
+static size_t home_of(const struct tpi_block_table *table, uint64_t key)
+{
+	return XXH3_64bits(&key, sizeof(key)) & (table->nr_slots - 1);
+}
+
+static size_t slot_after(const struct tpi_block_table *table, size_t slot)
+{
+	return (slot + 1) & (table->nr_slots - 1);
+}
+
+static void *value_at(const struct tpi_block_table *table, size_t slot)
+{
+	return table->values + slot * table->value_bytes;
+}
+
+/* Where @key is, or would be put.  There is an empty slot. */
+static size_t slot_of(const struct tpi_block_table *table, uint64_t key)
+{
+	size_t slot = home_of(table, key);
+
+	while (table->keys[slot] != EMPTY && table->keys[slot] != key)
+		slot = slot_after(table, slot);
+
+	return slot;
+}
+
+void *tpi_block_table_find(const struct tpi_block_table *table, uint64_t key)
+{
+	size_t slot;
+
+	if (!table->nr)
+		return NULL;
+	slot = slot_of(table, key);
+
+	return table->keys[slot] == key ? value_at(table, slot) : NULL;
+}
+
+static int allocate_slots(struct tpi_block_table *table, size_t nr_slots)
+{
+	table->keys = malloc(nr_slots * sizeof(*table->keys));
+	table->values = malloc(nr_slots * table->value_bytes);
+	if (!table->keys || !table->values) {
+		tpi_block_table_clear(table);
+		return -ENOMEM;
+	}
+
+	memset(table->keys, 0xff, nr_slots * sizeof(*table->keys));
+	table->nr_slots = nr_slots;
+
+	return 0;
+}
+
+static int enlarge(struct tpi_block_table *table)
+{
+	size_t nr_slots = tpi_max(2 * table->nr_slots, MIN_SLOTS);
+	struct tpi_block_table old = *table;
+	size_t i, slot;
+
+	tpi_block_table_init(table, old.value_bytes);
+	if (allocate_slots(table, nr_slots)) {
+		*table = old;
+		return -ENOMEM;
+	}
+
+	for (i = 0; i < old.nr_slots; i++) {
+		if (old.keys[i] == EMPTY)
+			continue;
+		slot = slot_of(table, old.keys[i]);
+		table->keys[slot] = old.keys[i];
+		memcpy(value_at(table, slot), value_at(&old, i),
+		       table->value_bytes);
+	}
+	table->nr = old.nr;
+	tpi_block_table_exit(&old);
+
+	return 0;
+}
+
+void *tpi_block_table_add(struct tpi_block_table *table, uint64_t key)
+{
+	void *value = tpi_block_table_find(table, key);
+	size_t slot;
+
+	tpi_assert(key != EMPTY);
+	if (value)
+		return value;
+	if (4 * (table->nr + 1) > 3 * table->nr_slots && enlarge(table))
+		return NULL;
+
+	slot = slot_of(table, key);
+	table->keys[slot] = key;
+	table->nr++;
+	value = value_at(table, slot);
+	memset(value, 0, table->value_bytes);
+
+	return value;
+}
+
+/* May the key in slot @from be moved up to @hole?  Not if it would then lie
+ * before its home; distances are around the ring. */
+static bool may_move(const struct tpi_block_table *table, size_t from,
+		     size_t hole)
+{
+	size_t mask = table->nr_slots - 1;
+	size_t from_home = (from - home_of(table, table->keys[from])) & mask;
+	size_t from_hole = (from - hole) & mask;
+
+	return from_home >= from_hole;
+}
+
+void tpi_block_table_remove(struct tpi_block_table *table, uint64_t key)
+{
+	size_t hole, slot;
+
+	if (!tpi_block_table_find(table, key))
+		return;
+
+	hole = slot_of(table, key);
+	for (slot = slot_after(table, hole); table->keys[slot] != EMPTY;
+	     slot = slot_after(table, slot)) {
+		if (!may_move(table, slot, hole))
+			continue;
+		table->keys[hole] = table->keys[slot];
+		memcpy(value_at(table, hole), value_at(table, slot),
+		       table->value_bytes);
+		hole = slot;
+	}
+	table->keys[hole] = EMPTY;
+	table->nr--;
+}
+
+/*---------------------------- work lists -----------------------------------*/
+
+void tpi_work_list_exit(struct tpi_work_list *list)
+{
+	free(list->keys);
+	memset(list, 0, sizeof(*list));
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+int tpi_work_list_fill(struct tpi_work_list *list,
+		       const struct tpi_block_table *table)
+{
+	size_t i;
+
+	if (list->next < list->nr)
+		return 0;
+	tpi_work_list_exit(list);
+	if (!table->nr)
+		return 0;
+	list->keys = malloc(table->nr * sizeof(*list->keys));
+	if (!list->keys)
+		return -ENOMEM;
+
+	for (i = 0; i < table->nr_slots; i++)
+		if (table->keys[i] != EMPTY)
+			list->keys[list->nr++] = table->keys[i];
+	qsort(list->keys, list->nr, sizeof(*list->keys), compare_keys);
+
+	return 0;
+}

@@ -1,0 +1,54 @@
+/*
+ * block-table.h - a hash table from block numbers to small values, for what few
+ * blocks of many have.
+ *
+ * Values lie in the table itself: a pointer to one stays good until something
+ * is added or removed.
+ */
+#ifndef TPI_SPACE_MAP_BLOCK_TABLE_H
+#define TPI_SPACE_MAP_BLOCK_TABLE_H
+
+#include "io/base.h"
+
+struct tpi_block_table {
+	uint64_t *keys; /* open addressing; UINT64_MAX is nobody's number */
+	char *values;
+	size_t value_bytes;
+	size_t nr;       /* how many keys are in it */
+	size_t nr_slots; /* a power of two, or 0 */
+};
+
+/* Takes no memory before the first key is added. */
+void tpi_block_table_init(struct tpi_block_table *table, size_t value_bytes);
+void tpi_block_table_exit(struct tpi_block_table *table);
+
+/* Empty again, its memory given back. */
+void tpi_block_table_clear(struct tpi_block_table *table);
+
+/* The value of @key; NULL: it is not there. */
+void *tpi_block_table_find(const struct tpi_block_table *table, uint64_t key);
+
+/* The value of @key, which is added with a value of zeroes if it was not there;
+ * NULL: no memory, and nothing has changed. */
+void *tpi_block_table_add(struct tpi_block_table *table, uint64_t key);
+
+/* Nothing happens if it is not there. */
+void tpi_block_table_remove(struct tpi_block_table *table, uint64_t key);
+
+/*---------------------------- work lists -----------------------------------*/
+
+/* The keys a table had when the list was filled, in ascending order: for a walk
+ * that may have to stop and go on later, while the table changes. */
+struct tpi_work_list {
+	uint64_t *keys;
+	size_t nr, next;
+};
+
+/* A list of all zeroes is empty. */
+void tpi_work_list_exit(struct tpi_work_list *list);
+
+/* The keys of @table, unless some are left from the last time.  -ENOMEM. */
+int tpi_work_list_fill(struct tpi_work_list *list,
+		       const struct tpi_block_table *table);
+
+#endif

@@ -1,0 +1,56 @@
+#!/bin/bash
+# Someone who has only what 'meson install' put there, and pkg-config, can
+# build a program, against the shared library and against the static one.
+set -euo pipefail
+command -v pkg-config >/dev/null || { echo "skipped: no pkg-config"; exit 77; }
+# An instrumented library needs its instrument at link time: not a host's case.
+if meson introspect --buildoptions "${BUILD_ROOT:?}" |
+	python3 -c 'import json, sys
+o = {x["name"]: x["value"] for x in json.load(sys.stdin)}
+sys.exit(o["b_sanitize"] == "none" and not o["b_coverage"])'; then
+	echo "skipped: an instrumented build"
+	exit 77
+fi
+
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir"
+DESTDIR=$dir/root meson install -C "$BUILD_ROOT" --no-rebuild --quiet >install.log 2>&1 ||
+	{ cat install.log; exit 1; }
+pc=$(dirname "$(find root -name libthinpool.pc)")
+export PKG_CONFIG_PATH=$dir/$pc PKG_CONFIG_SYSROOT_DIR=
+
+# Every public header must stand alone, and be C11 that a strict host accepts.
+flags=(-std=c11 -Wall -Wextra -Wpedantic -Werror)
+prefix=(--define-variable=prefix="$dir/root$(pkg-config --variable=prefix libthinpool)")
+package() { pkg-config "${prefix[@]}" "$@" libthinpool; }
+read -ra cflags < <(package --cflags)
+read -ra shared_libs < <(package --libs)
+read -ra static_libs < <(package --static --libs)
+for header in root/*/*/include/thinpool/*.h root/*/include/thinpool/*.h; do
+	[ -f "$header" ] || continue
+	echo "#include <thinpool/${header##*/}>" >header.c
+	gcc "${flags[@]}" "${cflags[@]}" -fsyntax-only header.c
+done
+
+cat >host.c <<'C'
+#include <stdio.h>
+#include <thinpool/thinpool.h>
+
+int main(void)
+{
+	return printf("thinpool %s\n", tp_version()) < 0;
+}
+C
+want="thinpool $(pkg-config --modversion libthinpool)"
+libdir=$(dirname "$pc")
+
+gcc "${flags[@]}" "${cflags[@]}" host.c -o shared "${shared_libs[@]}"
+[ "$(LD_LIBRARY_PATH=$dir/$libdir ./shared)" = "$want" ]
+ldd ./shared | grep -q libthinpool.so.0
+
+rm "$libdir"/libthinpool.so*
+gcc "${flags[@]}" "${cflags[@]}" host.c -o static "${static_libs[@]}"
+[ "$(./static)" = "$want" ]
+! ldd ./static | grep -q libthinpool || exit 1
+echo "$want, shared and static"

@@ -1,0 +1,106 @@
+/*
+ * status.c - thinpool status: how a pool is.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "json.h"
+#include "session.h"
+#include "size.h"
+
+#define METADATA_BLOCK_SIZE 4096u
+
+/*
+ * The mode that the pool will have for whoever opens it to use it: we opened it
+ * to look, so for us it is read-only.
+ */
+static const char *mode_name(const struct tp_pool_status *status)
+{
+	enum tp_pool_mode mode = TP_MODE_WRITE;
+
+	if (status->mode == TP_MODE_FAILED)
+		mode = TP_MODE_FAILED;
+	else if (status->needs_check)
+		mode = TP_MODE_READ_ONLY;
+	else if (status->used_metadata_blocks == status->metadata_blocks)
+		mode = TP_MODE_OUT_OF_METADATA_SPACE;
+	else if (status->used_data_blocks == status->data_blocks)
+		mode = TP_MODE_OUT_OF_DATA_SPACE;
+
+	return tp_pool_mode_name(mode);
+}
+
+static void print_json(const struct tp_pool_status *status)
+{
+	json_begin_object(NULL);
+	json_string("mode", mode_name(status));
+	json_bool("needs_check", status->needs_check);
+	json_number("transaction_id", status->transaction_id);
+	json_number("time", status->time);
+	json_number("data_block_size", status->data_block_size);
+	json_number("data_blocks", status->data_blocks);
+	json_number("used_data_blocks", status->used_data_blocks);
+	json_number("metadata_block_size", METADATA_BLOCK_SIZE);
+	json_number("metadata_blocks", status->metadata_blocks);
+	json_number("used_metadata_blocks", status->used_metadata_blocks);
+	json_number("metadata_low_water_blocks",
+		    status->metadata_low_water_blocks);
+	if (status->held_root)
+		json_number("held_root", status->held_root);
+	else
+		json_null("held_root");
+	json_number("volumes", status->nr_thins);
+	json_end_object();
+}
+
+static void print_usage(const char *what, uint64_t used, uint64_t total,
+			uint64_t block_size)
+{
+	printf("%-18s %s used of %s", what, size_format(used * block_size).text,
+	       size_format(total * block_size).text);
+	if (total)
+		printf(" (%.1f%%)", 100 * (double)used / (double)total);
+	printf("\n");
+}
+
+static void print_text(const struct tp_pool_status *status)
+{
+	printf("%-18s %s\n", "mode", mode_name(status));
+	printf("%-18s %s\n", "needs check",
+	       status->needs_check ? "yes: see 'thinpool check'" : "no");
+	printf("%-18s %" PRIu64 "\n", "transaction id", status->transaction_id);
+	printf("%-18s %s\n", "data block",
+	       size_format(status->data_block_size).text);
+	print_usage("data", status->used_data_blocks, status->data_blocks,
+		    status->data_block_size);
+	print_usage("metadata", status->used_metadata_blocks,
+		    status->metadata_blocks, METADATA_BLOCK_SIZE);
+	printf("%-18s %" PRIu64 "\n", "volumes", status->nr_thins);
+	if (status->held_root)
+		printf("%-18s at block %" PRIu64 "\n", "metadata snapshot",
+		       status->held_root);
+}
+
+static int report(struct session *session, const struct arguments *arguments)
+{
+	struct tp_pool_status status = TP_POOL_STATUS_INIT;
+	int r = tp_pool_get_status(session->pool, &status);
+
+	if (r)
+		return fail_library(r, "cannot tell how %s is",
+				    arguments->pool);
+	if (arguments->given & OPTION_JSON)
+		print_json(&status);
+	else
+		print_text(&status);
+
+	return 0;
+}
+
+int run_status(const struct arguments *arguments)
+{
+	struct session session;
+	int r = session_open(&session, arguments, READ_ONLY);
+
+	return r ? r : session_close(&session, report(&session, arguments));
+}
