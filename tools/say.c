@@ -8,14 +8,27 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <thinpool/thinpool.h>
 
+/* What the user gave may be anything, but the line stays one. */
+static void put_safely(const char *text)
+{
+	for (; *text; text++)
+		fputc((unsigned char)*text < ' ' ? '?' : *text, stderr);
+}
+
 static void begin_line(const char *format, va_list args)
 {
+	char *line;
+
 	fflush(stdout);
+	if (vasprintf(&line, format, args) < 0)
+		line = NULL;
 	fputs("thinpool: ", stderr);
-	vfprintf(stderr, format, args);
+	put_safely(line ? line : "out of memory");
+	free(line);
 }
 
 int fail(const char *format, ...)
@@ -67,7 +80,8 @@ static void end_line(int error, const char *sentence)
 {
 	const char *advice = advice_on(error);
 
-	fprintf(stderr, ": %s", *sentence ? sentence : tp_strerror(error));
+	fputs(": ", stderr);
+	put_safely(*sentence ? sentence : tp_strerror(error));
 	if (advice)
 		fprintf(stderr, " (%s)", advice);
 	fputc('\n', stderr);

@@ -63,7 +63,8 @@ struct tp_volume {
 
 /* Picks a free id and makes an empty volume; @volume (or NULL) is filled. */
 int tp_catalogue_create(struct tp_catalogue *catalogue, const char *name,
-			uint64_t size, unsigned flags, struct tp_volume *volume);
+			uint64_t size, unsigned flags,
+			struct tp_volume *volume);
 
 /* A snapshot of the volume @origin, under a name and an id of its own. */
 int tp_catalogue_snapshot(struct tp_catalogue *catalogue, const char *origin,

@@ -40,12 +40,12 @@ void tp_device_unref(struct tp_device *device);
  */
 struct tp_device_limits {
 	size_t struct_size;
-	uint64_t size_bytes;              /* now; it may grow */
-	uint32_t logical_block_bytes;     /* of offsets and lengths: 512..4096 */
-	uint32_t memory_alignment_bytes;  /* of buffers: 1..4096, see above */
+	uint64_t size_bytes;             /* now; it may grow */
+	uint32_t logical_block_bytes;    /* of offsets and lengths: 512..4096 */
+	uint32_t memory_alignment_bytes; /* of buffers: 1..4096, see above */
 	uint32_t discard_granularity_bytes;
-	uint64_t discard_max_bytes;       /* 0: no limit */
-	unsigned features;                /* TP_DEVICE_ */
+	uint64_t discard_max_bytes; /* 0: no limit */
+	unsigned features;          /* TP_DEVICE_ */
 };
 #define TP_DEVICE_LIMITS_INIT                                                  \
 	{                                                                      \
@@ -167,7 +167,7 @@ int tp_device_new(const struct tp_device_ops *ops, void *context,
  */
 struct tp_device_request {
 	enum tp_op op;
-	unsigned flags;          /* TP_FUA: TP_WRITE to a TP_DEVICE_FUA device */
+	unsigned flags; /* TP_FUA: TP_WRITE to a TP_DEVICE_FUA device */
 	uint64_t offset, length; /* bytes; of every op but flush */
 	const struct iovec *iov; /* read and write: together @length bytes */
 	int iovcnt;

@@ -225,10 +225,10 @@ struct tp_pool_status {
 	uint32_t time;      /* the snapshot clock */
 	uint32_t data_block_size; /* bytes */
 	uint64_t data_blocks, used_data_blocks;
-	uint64_t metadata_blocks; /* of 4096 bytes */
-	uint64_t used_metadata_blocks;     /* with the reserve (B-STAT-3) */
+	uint64_t metadata_blocks;           /* of 4096 bytes */
+	uint64_t used_metadata_blocks;      /* with the reserve (B-STAT-3) */
 	uint64_t metadata_low_water_blocks; /* B-META-2 */
-	bool discard_passdown;  /* effective */
+	bool discard_passdown;              /* effective */
 	bool ignore_discard;
 	bool error_if_no_space; /* effective */
 	bool changed;           /* something is not durable yet */
@@ -279,9 +279,9 @@ int tp_pool_set_pre_commit_hook(struct tp_pool *pool, tp_pre_commit_fn hook,
 int tp_pool_flush_data(struct tp_pool *pool);
 
 enum tp_event_kind {
-	TP_EVENT_MODE,         /* the mode changed */
-	TP_EVENT_LOW_WATER,    /* data: B-LWM-1 */
-	TP_EVENT_LOW_METADATA, /* B-META-2 */
+	TP_EVENT_MODE,             /* the mode changed */
+	TP_EVENT_LOW_WATER,        /* data: B-LWM-1 */
+	TP_EVENT_LOW_METADATA,     /* B-META-2 */
 	TP_EVENT_NO_SPACE_TIMEOUT, /* writes no longer wait: B-OODS-5 */
 	TP_EVENT_RESUME,
 };

@@ -73,7 +73,7 @@ struct tp_thin_limits {
 	uint64_t size_bytes;
 	uint32_t logical_block_bytes;
 	uint32_t memory_alignment_bytes;
-	uint64_t preferred_bytes; /* the data block */
+	uint64_t preferred_bytes;           /* the data block */
 	uint64_t discard_granularity_bytes; /* 0: discards are refused */
 	uint64_t discard_max_bytes;
 };
@@ -89,11 +89,11 @@ struct tp_thin_info {
 	uint64_t mapped_bytes;
 	/* One past the highest mapped byte; 0 when nothing is mapped. */
 	uint64_t highest_mapped_end;
-	uint64_t transaction_id;  /* of the pool, when it was created */
-	uint32_t creation_time;   /* B-THIN-4 */
+	uint64_t transaction_id; /* of the pool, when it was created */
+	uint32_t creation_time;  /* B-THIN-4 */
 	uint32_t snapshotted_time;
-	bool changed;             /* something of it is not durable yet */
-	bool lost_writes;         /* B-STAT-6 */
+	bool changed;     /* something of it is not durable yet */
+	bool lost_writes; /* B-STAT-6 */
 };
 #define TP_THIN_INFO_INIT                                                      \
 	{                                                                      \

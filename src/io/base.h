@@ -44,12 +44,12 @@ static inline uint64_t le64_get(le64 v)
 
 static inline le32 le32_make(uint32_t v)
 {
-	return (le32){htole32(v)};
+	return (le32){ htole32(v) };
 }
 
 static inline le64 le64_make(uint64_t v)
 {
-	return (le64){htole64(v)};
+	return (le64){ htole64(v) };
 }
 
 /*---------------------------- small things ---------------------------------*/

@@ -254,7 +254,7 @@ static void end_held_of(struct tpi_thin_state *state, void *context)
 void tpi_held_end(struct tp_pool *pool, const struct tp_thin *thin,
 		  const struct tp_queue *queue, int error)
 {
-	struct held_end which = {thin, queue, error};
+	struct held_end which = { thin, queue, error };
 
 	tpi_thins_each(pool, end_held_of, &which);
 }
@@ -332,8 +332,8 @@ static int send_mapped(struct tp_bio *bio, struct tpi_thin_state *state,
 {
 	struct tpi_bio *room = tpi_bio(bio);
 	struct tp_pool *pool = state->pool;
-	uint64_t to = tpi_run_end(state, room->position, room->end, mapping,
-				  time);
+	uint64_t to =
+		tpi_run_end(state, room->position, room->end, mapping, time);
 
 	return send(bio, pool->port.channel, to,
 		    tpi_data_offset(pool, tpi_mapping_dblock(mapping),

@@ -106,9 +106,10 @@ static int carry_out(struct tp_thin *thin, struct tp_bio *bio)
 int tp_thin_read(struct tp_thin *thin, void *buffer, size_t length,
 		 uint64_t offset)
 {
-	struct iovec iov = {.iov_base = buffer, .iov_len = length};
+	struct iovec iov = { .iov_base = buffer, .iov_len = length };
 	struct tp_bio bio = {
-		.op = TP_READ, .offset = offset, .iov = &iov, .iovcnt = 1};
+		.op = TP_READ, .offset = offset, .iov = &iov, .iovcnt = 1
+	};
 
 	return carry_out(thin, &bio);
 }
@@ -116,27 +117,28 @@ int tp_thin_read(struct tp_thin *thin, void *buffer, size_t length,
 int tp_thin_write(struct tp_thin *thin, const void *buffer, size_t length,
 		  uint64_t offset, unsigned flags)
 {
-	struct iovec iov = {.iov_base = (void *)buffer, .iov_len = length};
-	struct tp_bio bio = {.op = TP_WRITE,
-			     .flags = flags,
-			     .offset = offset,
-			     .iov = &iov,
-			     .iovcnt = 1};
+	struct iovec iov = { .iov_base = (void *)buffer, .iov_len = length };
+	struct tp_bio bio = { .op = TP_WRITE,
+			      .flags = flags,
+			      .offset = offset,
+			      .iov = &iov,
+			      .iovcnt = 1 };
 
 	return carry_out(thin, &bio);
 }
 
 int tp_thin_flush(struct tp_thin *thin)
 {
-	struct tp_bio bio = {.op = TP_FLUSH};
+	struct tp_bio bio = { .op = TP_FLUSH };
 
 	return carry_out(thin, &bio);
 }
 
 int tp_thin_discard(struct tp_thin *thin, uint64_t offset, uint64_t length)
 {
-	struct tp_bio bio = {
-		.op = TP_DISCARD, .offset = offset, .length = length};
+	struct tp_bio bio = { .op = TP_DISCARD,
+			      .offset = offset,
+			      .length = length };
 
 	return carry_out(thin, &bio);
 }
@@ -144,10 +146,10 @@ int tp_thin_discard(struct tp_thin *thin, uint64_t offset, uint64_t length)
 int tp_thin_write_zeroes(struct tp_thin *thin, uint64_t offset, uint64_t length,
 			 unsigned flags)
 {
-	struct tp_bio bio = {.op = TP_WRITE_ZEROES,
-			     .flags = flags,
-			     .offset = offset,
-			     .length = length};
+	struct tp_bio bio = { .op = TP_WRITE_ZEROES,
+			      .flags = flags,
+			      .offset = offset,
+			      .length = length };
 
 	return carry_out(thin, &bio);
 }

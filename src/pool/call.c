@@ -28,6 +28,8 @@ static void finish(struct tpi_call *call, int result)
 	if (result < 0)
 		snprintf(call->sentence, sizeof(call->sentence), "%s",
 			 tp_last_error());
+	if (result < 0 && call->undo)
+		call->undo(call);
 	if (changing)
 		tpi_list_del(&call->entry);
 	atomic_store(&call->done, true);

@@ -19,6 +19,7 @@ struct tpi_call {
 	struct tpi_list entry; /* in pool->calls, if it changes something */
 	struct tp_pool *pool;
 	int (*step)(struct tpi_call *call);
+	void (*undo)(struct tpi_call *call); /* when it fails; or NULL */
 	int result;
 	bool changing, committing;
 	bool even_if_suspended; /* resume, and what close does */

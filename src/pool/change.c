@@ -37,7 +37,7 @@ struct change_call {
 	const struct tpi_change *change;
 	struct tpi_snapshot snapshot;
 	struct tp_snapshot_pair pair;
-	bool has_snapshot, quiet, completed, writing, thin_done, made_thin;
+	bool begun, has_snapshot, completed, writing, thin_done;
 	size_t nr_placed, nr_written, nr_mapped;
 	struct target *targets;
 	bool spare_used, spare_done;
@@ -94,8 +94,8 @@ static int place_on_spare(struct change_call *change, struct target *target)
 static int allocate(struct tp_pool *pool, struct target *target)
 {
 	tp_dblock nr;
-	int r = tpi_data_sm_alloc(pool->metadata.data_sm, 0, 1,
-				  &target->dblock, &nr);
+	int r = tpi_data_sm_alloc(pool->metadata.data_sm, 0, 1, &target->dblock,
+				  &nr);
 
 	target->allocated = !r;
 
@@ -278,9 +278,8 @@ static int unmap_block(struct tp_pool *pool, tp_vblock vblock)
  * Both blocks have an owner throughout. */
 static int replace_spare(struct tp_pool *pool, const struct target *target)
 {
-	return target->has_old
-		       ? map_block(pool, TPI_SPARE_VBLOCK, target->old)
-		       : unmap_block(pool, TPI_SPARE_VBLOCK);
+	return target->has_old ? map_block(pool, TPI_SPARE_VBLOCK, target->old)
+			       : unmap_block(pool, TPI_SPARE_VBLOCK);
 }
 
 static int map_page(struct change_call *change, size_t i)
@@ -384,8 +383,9 @@ static int go(struct change_call *change)
 	struct tp_pool *pool = change->call.pool;
 	int r = 0;
 
-	if (change->generation != pool->generation)
-		return tpi_error(-EIO, "the pool was rolled back meanwhile");
+	if (!change->begun)
+		change->generation = pool->generation;
+	change->begun = true;
 	if (change->has_snapshot && !change->thin_done)
 		r = tpi_snapshot_quiet(&change->snapshot);
 	if (!r)
@@ -398,30 +398,29 @@ static int go(struct change_call *change)
 	return r ? r : transact(change);
 }
 
-static int change_step(struct tpi_call *call)
+static void undo(struct tpi_call *call)
 {
 	struct change_call *change =
 		tpi_container_of(call, struct change_call, call);
-	int r = go(change);
 
-	if (r == -EAGAIN || r == -EINPROGRESS)
-		return r;
-	if (r && change->has_snapshot)
+	if (change->has_snapshot)
 		tpi_snapshot_ungate(&change->snapshot);
-	for (size_t i = 0; r && i < change->change->nr_pages; i++)
+	for (size_t i = 0; i < change->change->nr_pages; i++)
 		give_back(change, &change->targets[i]);
-	if (r)
-		give_back(change, &change->spare);
+	give_back(change, &change->spare);
+}
 
-	return r;
+static int change_step(struct tpi_call *call)
+{
+	return go(tpi_container_of(call, struct change_call, call));
 }
 
 static int prepare_call(struct change_call *change)
 {
 	const struct tpi_change *wanted = change->change;
 
-	change->targets = calloc(wanted->nr_pages + 1,
-				 sizeof(*change->targets));
+	change->targets =
+		calloc(wanted->nr_pages + 1, sizeof(*change->targets));
 	if (!change->targets)
 		return tpi_error(-ENOMEM, "no memory for a change");
 	if (wanted->kind != TPI_CHANGE_SNAPSHOT)
@@ -436,12 +435,10 @@ static int prepare_call(struct change_call *change)
 
 int tpi_pool_change(struct tp_pool *pool, const struct tpi_change *wanted)
 {
-	struct change_call change = {
-		.change = wanted,
-		.generation = pool->generation,
-	};
+	struct change_call change = { .change = wanted };
 	int r;
 
+	change.call.undo = undo;
 	r = prepare_call(&change);
 	if (!r)
 		r = tpi_call_change(pool, &change.call, change_step);
@@ -494,7 +491,7 @@ static int last_page_step(struct tpi_call *call)
 
 int tpi_pool_last_page(struct tp_pool *pool, tp_vblock *vblock)
 {
-	struct last_page_call last = {.vblock = 0};
+	struct last_page_call last = { .vblock = 0 };
 	int r = tpi_call_ask(pool, &last.call, last_page_step);
 
 	if (!r)
@@ -511,8 +508,8 @@ uint32_t tpi_pool_data_block_bytes(const struct tp_pool *pool)
 void tpi_pool_set_size_source(struct tp_pool *pool, tpi_size_fn size_of,
 			      void *context)
 {
-	pthread_mutex_lock(&pool->registry_lock);
+	pthread_mutex_lock(&pool->size_lock);
 	pool->size_of = size_of;
 	pool->size_context = context;
-	pthread_mutex_unlock(&pool->registry_lock);
+	pthread_mutex_unlock(&pool->size_lock);
 }

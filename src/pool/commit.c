@@ -181,8 +181,7 @@ static void durable(struct tp_pool *pool)
 	tpi_metadata_committed(&pool->metadata);
 	atomic_store_explicit(&pool->committed, pool->metadata.committed,
 			      memory_order_release);
-	atomic_fetch_add_explicit(&commit->nr_commits, 1,
-				  memory_order_relaxed);
+	atomic_fetch_add_explicit(&commit->nr_commits, 1, memory_order_relaxed);
 	commit->last_ns = tpi_loop_now(&pool->loop);
 	tpi_settle_durable(pool, pool->metadata.committed);
 	tpi_thins_sweep(pool);

@@ -46,7 +46,7 @@ static int create_step(struct tpi_call *call)
 
 int tp_pool_create_thin(struct tp_pool *pool, uint32_t id)
 {
-	struct id_call create = {.id = id};
+	struct id_call create = { .id = id };
 	int r = check_pool(pool);
 
 	if (!r)
@@ -97,7 +97,7 @@ static int delete_step(struct tpi_call *call)
 
 int tp_pool_delete_thin(struct tp_pool *pool, uint32_t id)
 {
-	struct id_call delete = {.id = id};
+	struct id_call delete = { .id = id };
 	int r = check_pool(pool);
 
 	if (!r)
@@ -126,8 +126,8 @@ struct snapshot_call {
 static struct tpi_thin_state *open_origin(const struct tpi_snapshot *snapshot,
 					  size_t i)
 {
-	struct tpi_thin_state *state = tpi_thin_find(
-		snapshot->call->pool, snapshot->pairs[i].origin);
+	struct tpi_thin_state *state =
+		tpi_thin_find(snapshot->call->pool, snapshot->pairs[i].origin);
 
 	return state && !tpi_list_empty(&state->handles) ? state : NULL;
 }
@@ -149,8 +149,7 @@ static int gate_origins(struct tpi_snapshot *snapshot)
 
 	snapshot->gated = true;
 	for (i = 0; i < snapshot->nr; i++) {
-		struct tpi_thin_state *state =
-			open_origin(snapshot, i);
+		struct tpi_thin_state *state = open_origin(snapshot, i);
 
 		if (!state)
 			continue;
@@ -167,8 +166,7 @@ static int gate_origins(struct tpi_snapshot *snapshot)
 void tpi_snapshot_ungate(struct tpi_snapshot *snapshot)
 {
 	for (size_t i = 0; i < snapshot->nr; i++) {
-		struct tpi_thin_state *state =
-			open_origin(snapshot, i);
+		struct tpi_thin_state *state = open_origin(snapshot, i);
 
 		if (state)
 			tpi_thin_gate(state, 0, TPI_GATE_WRITES);
@@ -178,8 +176,7 @@ void tpi_snapshot_ungate(struct tpi_snapshot *snapshot)
 static int await_writes(struct tpi_snapshot *snapshot)
 {
 	for (size_t i = 0; i < snapshot->nr; i++) {
-		struct tpi_thin_state *state =
-			open_origin(snapshot, i);
+		struct tpi_thin_state *state = open_origin(snapshot, i);
 
 		if (state &&
 		    !tpi_writes_are_quiet(state, &snapshot->call->task))
@@ -227,8 +224,7 @@ static bool needs_time(struct tpi_call *call,
 			tpi_thin_find(pool, snapshot->pairs[i].origin);
 
 		if (!state || state->stamped ||
-		    state->tree.details.snapshotted_time !=
-			    pool->metadata.time)
+		    state->tree.details.snapshotted_time != pool->metadata.time)
 			return true;
 	}
 
@@ -315,7 +311,8 @@ int tpi_snapshot_step(struct tpi_call *call, struct tpi_snapshot *snapshot)
 	/* Some of them and not all: none may become durable. */
 	if (r && snapshot->nr_taken)
 		call->pool->metadata.failed = r;
-	tpi_snapshot_ungate(snapshot);
+	if (!r)
+		tpi_snapshot_ungate(snapshot);
 
 	return r;
 }
@@ -326,6 +323,12 @@ static int snapshot_step(struct tpi_call *call)
 		tpi_container_of(call, struct snapshot_call, call);
 
 	return tpi_snapshot_step(call, &snapshot->snapshot);
+}
+
+static void snapshot_undo(struct tpi_call *call)
+{
+	tpi_snapshot_ungate(
+		&tpi_container_of(call, struct snapshot_call, call)->snapshot);
 }
 
 static int check_pair(const struct tp_snapshot_pair *pair)
@@ -380,7 +383,7 @@ void tpi_snapshot_exit(struct tpi_snapshot *snapshot)
 int tp_pool_create_snapshots(struct tp_pool *pool,
 			     const struct tp_snapshot_pair *pairs, size_t nr)
 {
-	struct snapshot_call snapshot = {.call = {.changing = true}};
+	struct snapshot_call snapshot = { .call = { .undo = snapshot_undo } };
 	int r = check_pool(pool);
 
 	if (r || !nr)
@@ -398,7 +401,7 @@ int tp_pool_create_snapshots(struct tp_pool *pool,
 
 int tp_pool_create_snapshot(struct tp_pool *pool, uint32_t id, uint32_t origin)
 {
-	struct tp_snapshot_pair pair = {.id = id, .origin = origin};
+	struct tp_snapshot_pair pair = { .id = id, .origin = origin };
 
 	return tp_pool_create_snapshots(pool, &pair, 1);
 }
@@ -429,7 +432,7 @@ static int transaction_id_step(struct tpi_call *call)
 int tp_pool_set_transaction_id(struct tp_pool *pool, uint64_t expected,
 			       uint64_t next)
 {
-	struct transaction_id_call set = {.expected = expected, .next = next};
+	struct transaction_id_call set = { .expected = expected, .next = next };
 	int r = check_pool(pool);
 
 	return r ? r : tpi_call_change(pool, &set.call, transaction_id_step);
@@ -445,7 +448,7 @@ static int commit_step(struct tpi_call *call)
 
 int tp_pool_commit(struct tp_pool *pool)
 {
-	struct tpi_call commit = {.changing = true};
+	struct tpi_call commit = { .any_mode = false };
 	int r = check_pool(pool);
 
 	return r ? r : tpi_call_change(pool, &commit, commit_step);
@@ -493,14 +496,26 @@ static int reserve_step(struct tpi_call *call)
 	r = reserve->error;
 	if (!r)
 		r = tpi_metadata_reserve_held_root(&pool->metadata);
-	tpi_release_changes(pool);
+	if (!r) {
+		reserve->started = false;
+		tpi_release_changes(pool);
+	}
 
 	return r;
 }
 
+static void reserve_undo(struct tpi_call *call)
+{
+	struct reserve_call *reserve =
+		tpi_container_of(call, struct reserve_call, call);
+
+	if (reserve->started)
+		tpi_release_changes(call->pool);
+}
+
 int tp_pool_reserve_metadata_snapshot(struct tp_pool *pool)
 {
-	struct reserve_call reserve = {.started = false};
+	struct reserve_call reserve = { .call = { .undo = reserve_undo } };
 	int r = check_pool(pool);
 
 	return r ? r : tpi_call_change(pool, &reserve.call, reserve_step);
@@ -513,7 +528,7 @@ static int release_step(struct tpi_call *call)
 
 int tp_pool_release_metadata_snapshot(struct tp_pool *pool)
 {
-	struct tpi_call release = {.changing = true};
+	struct tpi_call release = { .any_mode = false };
 	int r = check_pool(pool);
 
 	return r ? r : tpi_call_change(pool, &release, release_step);
@@ -590,7 +605,7 @@ static int grow_metadata_step(struct tpi_call *call)
 
 int tp_pool_grow_data(struct tp_pool *pool)
 {
-	struct tpi_call grow = {.changing = true};
+	struct tpi_call grow = { .any_mode = false };
 	int r = check_pool(pool);
 
 	return r ? r : tpi_call_change(pool, &grow, grow_data_step);
@@ -598,7 +613,7 @@ int tp_pool_grow_data(struct tp_pool *pool)
 
 int tp_pool_grow_metadata(struct tp_pool *pool)
 {
-	struct tpi_call grow = {.changing = true, .any_mode = true};
+	struct tpi_call grow = { .any_mode = true };
 	int r = check_pool(pool);
 
 	return r ? r : tpi_call_change(pool, &grow, grow_metadata_step);

@@ -95,7 +95,7 @@ static int find_tree(struct tpi_deletion *deletion)
 		r = tpi_metadata_open_tree(md, id, &deletion->tree);
 	if (r)
 		return r;
-	deletion->shrink = (struct tpi_shrink){.counting = false};
+	deletion->shrink = (struct tpi_shrink){ .counting = false };
 	deletion->has_tree = true;
 
 	return 0;

@@ -35,7 +35,7 @@ void tpi_sync_close(struct tpi_sync_channel *sync)
 
 static void sleep_for(struct tpi_sync_channel *sync)
 {
-	struct pollfd fd = {.fd = sync->event_fd, .events = POLLIN};
+	struct pollfd fd = { .fd = sync->event_fd, .events = POLLIN };
 	uint64_t count;
 
 	if (tpi_channel_arm(sync->channel))
@@ -87,14 +87,14 @@ static int carry_out(struct tpi_sync_channel *channel,
 static int transfer(struct tpi_sync_channel *channel, enum tp_op op,
 		    unsigned flags, uint64_t offset, void *bytes, size_t length)
 {
-	struct iovec iov = {.iov_base = bytes, .iov_len = length};
+	struct iovec iov = { .iov_base = bytes, .iov_len = length };
 	struct sync_request sync = {
-		.request = {.op = op,
-			    .flags = flags,
-			    .offset = offset,
-			    .length = length,
-			    .iov = &iov,
-			    .iovcnt = 1},
+		.request = { .op = op,
+			     .flags = flags,
+			     .offset = offset,
+			     .length = length,
+			     .iov = &iov,
+			     .iovcnt = 1 },
 	};
 
 	return carry_out(channel, &sync);
@@ -114,7 +114,7 @@ int tpi_sync_write(struct tpi_sync_channel *sync, uint64_t offset, void *bytes,
 
 int tpi_sync_flush(struct tpi_sync_channel *channel)
 {
-	struct sync_request sync = {.request = {.op = TP_FLUSH}};
+	struct sync_request sync = { .request = { .op = TP_FLUSH } };
 
 	return carry_out(channel, &sync);
 }
@@ -135,7 +135,7 @@ static void frozen_written(void *context, int error)
 int tpi_sync_write_frozen(struct tpi_sync_channel *sync,
 			  struct tpi_cache *cache)
 {
-	struct frozen_write write = {.done = false};
+	struct frozen_write write = { .done = false };
 
 	tpi_cache_write_frozen(cache, frozen_written, &write);
 	while (!write.done)

@@ -21,7 +21,8 @@ void tpi_event_raise(struct tp_pool *pool, enum tp_event_kind kind,
 		return;
 	event = calloc(1, sizeof(*event));
 	if (!event) {
-		tpi_log(TP_LOG_ERROR, "no memory: an event of the pool is lost");
+		tpi_log(TP_LOG_ERROR,
+			"no memory: an event of the pool is lost");
 		return;
 	}
 	event->event.struct_size = sizeof(event->event);
@@ -45,8 +46,7 @@ unsigned tpi_events_deliver(struct tp_pool *pool)
 
 		pool->in_event_handler = true;
 		if (pool->event_handler)
-			pool->event_handler(pool->event_context,
-					    &event->event);
+			pool->event_handler(pool->event_context, &event->event);
 		pool->in_event_handler = nested;
 		free(event);
 		nr++;
@@ -86,7 +86,7 @@ static int set_handler(struct tpi_call *call)
 int tp_pool_set_event_handler(struct tp_pool *pool, tp_event_fn handler,
 			      void *context)
 {
-	struct set_handler set = {.handler = handler, .context = context};
+	struct set_handler set = { .handler = handler, .context = context };
 
 	if (!pool)
 		return tpi_error(-EINVAL, "no pool was given");

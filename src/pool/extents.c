@@ -25,15 +25,15 @@ static struct tp_extent extent_of(const struct tpi_thin_state *state,
 				  uint64_t from, uint64_t to,
 				  tpi_mapping mapping)
 {
-	struct tp_extent extent = {.offset = from, .length = to - from};
+	struct tp_extent extent = { .offset = from, .length = to - from };
 
 	if (mapping == TPI_UNMAPPED)
 		return extent;
 	extent.mapped = true;
 	extent.shared = tpi_mapping_is_shared(
 		mapping, state->tree.details.snapshotted_time);
-	extent.data_offset = tpi_data_offset(
-		state->pool, tpi_mapping_dblock(mapping), from);
+	extent.data_offset =
+		tpi_data_offset(state->pool, tpi_mapping_dblock(mapping), from);
 
 	return extent;
 }
@@ -105,10 +105,10 @@ static int add_blocks(struct extents_call *ask, struct tpi_thin_state *state,
 	for (unsigned i = 0; i < LOOKUP && *added && ask->position < ask->end &&
 			     mappings[i] != TPI_UNMAPPED;
 	     i++) {
-		struct tp_extent extent = extent_of(
-			state, ask->position,
-			tpi_min(ask->end, (vblock + i + 1) * bytes),
-			mappings[i]);
+		struct tp_extent extent =
+			extent_of(state, ask->position,
+				  tpi_min(ask->end, (vblock + i + 1) * bytes),
+				  mappings[i]);
 
 		*added = add(ask, &extent);
 	}
@@ -154,7 +154,7 @@ static int tell_batches(struct extents_call *ask,
 	int r = 0;
 
 	while (!r && ask->position < ask->end) {
-		ask->call = (struct tpi_call){.changing = false};
+		ask->call = (struct tpi_call){ .changing = false };
 		ask->nr = 0;
 		r = tpi_call_ask(pool, &ask->call, extents_step);
 		if (r)

@@ -115,8 +115,10 @@ static void fail_for(struct tpi_thin_state *state, void *context)
 {
 	(void)context;
 	tpi_thin_collect_wrote(state);
-	if (state->wrote || state->wrote_before_flush)
-		state->lost_writes = true;
+	if (!state->wrote && !state->wrote_before_flush)
+		return;
+	state->lost_writes = true;
+	tpi_thin_publish(state);
 }
 
 /* With another one under way it is not known which of the two the marks are

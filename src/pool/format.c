@@ -76,8 +76,8 @@ static int make(struct format *format, struct tp_device *metadata,
 		struct tp_device *data, uint64_t block_sectors)
 {
 	tp_mblock nr_metadata = tpi_device_size(metadata) / TPI_MBLOCK_BYTES;
-	tp_dblock nr_data = tpi_device_size(data) /
-			    (block_sectors << TPI_SECTOR_SHIFT);
+	tp_dblock nr_data =
+		tpi_device_size(data) / (block_sectors << TPI_SECTOR_SHIFT);
 	int r;
 
 	nr_metadata = tpi_min(nr_metadata, TPI_METADATA_BLOCKS_MAX);
@@ -183,7 +183,7 @@ int tp_pool_format(struct tp_device *metadata, struct tp_device *data,
 		   const struct tp_format_options *host_options)
 {
 	struct tp_format_options options = TP_FORMAT_OPTIONS_INIT;
-	struct format format = {.claimed_data = false};
+	struct format format = { .claimed_data = false };
 	int r;
 
 	r = tpi_take_options(&options, sizeof(options), host_options,

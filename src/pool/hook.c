@@ -90,8 +90,9 @@ static int as_error(int result)
 {
 	if (!result)
 		return 0;
-	tpi_error(-EIO, "the pre-commit hook answered %d: the commit is given "
-			"up",
+	tpi_error(-EIO,
+		  "the pre-commit hook answered %d: the commit is given "
+		  "up",
 		  result);
 
 	return result < 0 && result > -4096 ? result : -EIO;
@@ -184,7 +185,7 @@ static void hook_flushed(struct tp_device_request *request, int status)
 static void wait_for_channel(struct tp_pool *pool)
 {
 	const struct tp_pool_options *options = &pool->options;
-	struct pollfd fd = {.fd = pool->hook.event_fd, .events = POLLIN};
+	struct pollfd fd = { .fd = pool->hook.event_fd, .events = POLLIN };
 	uint64_t count;
 
 	if (tpi_channel_arm(pool->hook.channel))
@@ -201,7 +202,7 @@ static void wait_for_channel(struct tp_pool *pool)
 int tpi_hook_flush(struct tp_pool *pool)
 {
 	struct hook_flush flush = {
-		.request = {.op = TP_FLUSH, .done = hook_flushed},
+		.request = { .op = TP_FLUSH, .done = hook_flushed },
 	};
 
 	tpi_channel_submit(pool->hook.channel, &flush.request);
@@ -248,7 +249,7 @@ static int flush_step(struct tpi_call *call)
 
 int tp_pool_flush_data(struct tp_pool *pool)
 {
-	struct flush_call flush = {.started = false};
+	struct flush_call flush = { .started = false };
 
 	if (!pool)
 		return tpi_error(-EINVAL, "no pool was given");

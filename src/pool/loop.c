@@ -191,10 +191,10 @@ uint64_t tpi_loop_deadline(const struct tpi_loop *loop)
 
 	for (entry = loop->timers.next; entry != &loop->timers;
 	     entry = entry->next)
-		deadline = tpi_min(deadline,
-				   tpi_container_of(entry, struct tpi_timer,
-						    entry)
-					   ->when_ns);
+		deadline =
+			tpi_min(deadline,
+				tpi_container_of(entry, struct tpi_timer, entry)
+					->when_ns);
 
 	return deadline;
 }
@@ -278,8 +278,8 @@ static bool arm(struct tpi_loop *loop)
 /* @fd: another one to wake for; -1: none. */
 static void sleep_on_fds(struct tpi_loop *loop, int fd, uint64_t deadline)
 {
-	struct pollfd fds[2] = {{.fd = loop->event_fd, .events = POLLIN},
-				{.fd = fd, .events = POLLIN}};
+	struct pollfd fds[2] = { { .fd = loop->event_fd, .events = POLLIN },
+				 { .fd = fd, .events = POLLIN } };
 	uint64_t now = tpi_loop_now(loop), ns, count;
 	struct timespec timeout, *limit = NULL;
 
@@ -411,7 +411,7 @@ static void stop(struct tpi_task *task)
 
 void tpi_loop_stop_thread(struct tpi_loop *loop)
 {
-	struct stop request = {.loop = loop};
+	struct stop request = { .loop = loop };
 
 	tpi_task_init(&request.task, stop);
 	tpi_loop_post(loop, &request.task);

@@ -81,7 +81,7 @@ void tpi_mapping_cache_destroy(struct tpi_mapping_cache *cache)
 static struct set *set_of(struct tpi_mapping_cache *cache, uint64_t thin,
 			  uint64_t number)
 {
-	uint64_t key[2] = {thin, number};
+	uint64_t key[2] = { thin, number };
 
 	return &cache->sets[XXH3_64bits(key, sizeof(key)) &
 			    (cache->nr_sets - 1)];
@@ -101,8 +101,7 @@ static bool read_page(struct page *page, uint64_t thin, tp_vblock vblock,
 	uint64_t sequence =
 		atomic_load_explicit(&page->sequence, memory_order_acquire);
 
-	if ((sequence & 1) ||
-	    !is_for(page, thin, vblock / TPI_PAGE_MAPPINGS))
+	if ((sequence & 1) || !is_for(page, thin, vblock / TPI_PAGE_MAPPINGS))
 		return false;
 	*mapping = atomic_load_explicit(
 		&page->mappings[vblock % TPI_PAGE_MAPPINGS],

@@ -101,6 +101,19 @@ static int map(struct tpi_metadata *md, struct tpi_thin_tree *tree,
 	return r;
 }
 
+/* What one change may need at most: paths in a few trees, and splits. */
+#define CHANGE_BLOCKS_MAX 64u
+
+/* Refuse before anything is changed what could not be committed (B-META-6). */
+static int check_room(const struct tpi_metadata *md)
+{
+	if (tpi_metadata_sm_nr_free(md->metadata_sm) >=
+	    tpi_metadata_sm_reserve(md->metadata_sm) + CHANGE_BLOCKS_MAX)
+		return 0;
+
+	return tpi_error(-ENOSPC, "the metadata device is full");
+}
+
 static int prepare_map(struct tpi_metadata *md, struct tpi_thin_tree *tree,
 		       tp_vblock vblock, tp_dblock nr)
 {
@@ -116,8 +129,11 @@ static int prepare_map(struct tpi_metadata *md, struct tpi_thin_tree *tree,
 int tpi_metadata_map(struct tpi_metadata *md, struct tpi_thin_tree *tree,
 		     tp_vblock vblock, tp_dblock dblock, tp_dblock nr)
 {
-	int r = prepare_map(md, tree, vblock, nr);
+	int r = check_room(md);
 
+	if (r)
+		return r;
+	r = prepare_map(md, tree, vblock, nr);
 	if (!r)
 		r = map(md, tree, vblock, dblock, nr, true);
 
@@ -127,8 +143,11 @@ int tpi_metadata_map(struct tpi_metadata *md, struct tpi_thin_tree *tree,
 int tpi_metadata_restamp(struct tpi_metadata *md, struct tpi_thin_tree *tree,
 			 tp_vblock vblock, tp_dblock dblock)
 {
-	int r = prepare_map(md, tree, vblock, 1);
+	int r = check_room(md);
 
+	if (r)
+		return r;
+	r = prepare_map(md, tree, vblock, 1);
 	if (!r)
 		r = map(md, tree, vblock, dblock, 1, false);
 
@@ -188,7 +207,7 @@ static int count_entry(void *context, uint64_t key, const void *value)
 int tpi_metadata_unmap(struct tpi_metadata *md, struct tpi_thin_tree *tree,
 		       tp_vblock begin, tp_vblock end)
 {
-	struct counter counter = {0};
+	struct counter counter = { 0 };
 	uint64_t position, nr_removed;
 	int r;
 
@@ -225,8 +244,11 @@ static int refuse_known(struct tpi_metadata *md, uint64_t id)
 
 static int prepare_add(struct tpi_metadata *md, uint64_t id)
 {
-	int r = tpi_btree_prepare_insert(&md->thins, md->mapping_root, id, 1);
+	int r = check_room(md);
 
+	if (r)
+		return r;
+	r = tpi_btree_prepare_insert(&md->thins, md->mapping_root, id, 1);
 	if (!r)
 		r = tpi_btree_prepare_insert(&md->details, md->details_root, id,
 					     1);
@@ -415,15 +437,14 @@ int tpi_metadata_rename_thin(struct tpi_metadata *md, uint64_t id,
 	if (!r)
 		r = prepare_add(md, new_id);
 	if (!r)
-		r = tpi_metadata_fail(
-			md, tpi_btree_prepare_remove(&md->thins,
-						     md->mapping_root, id,
-						     id + 1));
+		r = tpi_metadata_fail(md, tpi_btree_prepare_remove(
+						  &md->thins, md->mapping_root,
+						  id, id + 1));
 	if (!r)
-		r = tpi_metadata_fail(
-			md, tpi_btree_prepare_remove(&md->details,
-						     md->details_root, id,
-						     id + 1));
+		r = tpi_metadata_fail(md,
+				      tpi_btree_prepare_remove(&md->details,
+							       md->details_root,
+							       id, id + 1));
 	if (r)
 		return r;
 
@@ -443,7 +464,7 @@ int tpi_metadata_rename_thin(struct tpi_metadata *md, uint64_t id,
 static int count_piece(struct tpi_metadata *md, struct tpi_thin_tree *tree,
 		       struct tpi_shrink *shrink)
 {
-	struct counter counter = {0};
+	struct counter counter = { 0 };
 	int r;
 
 	if (!shrink->counting) {
@@ -580,8 +601,7 @@ int tpi_metadata_grow_data(struct tpi_metadata *md, tp_dblock nr_blocks)
 {
 	md->changed = true;
 
-	return tpi_metadata_fail(md,
-				 tpi_data_sm_grow(md->data_sm, nr_blocks));
+	return tpi_metadata_fail(md, tpi_data_sm_grow(md->data_sm, nr_blocks));
 }
 
 int tpi_metadata_grow_metadata(struct tpi_metadata *md, tp_mblock nr_blocks)

@@ -126,10 +126,10 @@ static void init_trees(struct tpi_metadata *md)
 {
 	md->thins = (struct tpi_btree){
 		.tm = &md->tm,
-		.type = {.size = sizeof(le64),
-			 .inc = thin_inc,
-			 .dec = thin_dec,
-			 .prepare_dec = thin_prepare_dec},
+		.type = { .size = sizeof(le64),
+			  .inc = thin_inc,
+			  .dec = thin_dec,
+			  .prepare_dec = thin_prepare_dec },
 		.context = md,
 		.name = "tree of thins",
 	};
@@ -137,16 +137,16 @@ static void init_trees(struct tpi_metadata *md)
 	md->roots.type.same = root_replaced;
 	md->mappings = (struct tpi_btree){
 		.tm = &md->tm,
-		.type = {.size = sizeof(le64),
-			 .inc = mapping_inc,
-			 .dec = mapping_dec,
-			 .same = mapping_same},
+		.type = { .size = sizeof(le64),
+			  .inc = mapping_inc,
+			  .dec = mapping_dec,
+			  .same = mapping_same },
 		.context = md,
 		.name = "mapping tree",
 	};
 	md->details = (struct tpi_btree){
 		.tm = &md->tm,
-		.type = {.size = sizeof(struct tpi_disk_details)},
+		.type = { .size = sizeof(struct tpi_disk_details) },
 		.context = md,
 		.name = "details tree",
 	};
@@ -341,11 +341,10 @@ int tpi_mapping_check(struct tpi_metadata *md, tpi_mapping mapping)
 	if (tpi_mapping_dblock(mapping) < tpi_data_sm_nr_blocks(md->data_sm))
 		return 0;
 
-	return tpi_damage("mapping tree",
-			  "a mapping to data block %llu of %llu",
-			  (unsigned long long)tpi_mapping_dblock(mapping),
-			  (unsigned long long)tpi_data_sm_nr_blocks(
-				  md->data_sm));
+	return tpi_damage(
+		"mapping tree", "a mapping to data block %llu of %llu",
+		(unsigned long long)tpi_mapping_dblock(mapping),
+		(unsigned long long)tpi_data_sm_nr_blocks(md->data_sm));
 }
 
 static int read_mapping(void *context, uint64_t key, const void *value)
@@ -363,7 +362,7 @@ int tpi_metadata_read_run(struct tpi_metadata *md,
 			  const struct tpi_thin_tree *tree, tp_vblock begin,
 			  unsigned nr, tpi_mapping *mappings)
 {
-	struct run_reader reader = {md, begin, mappings};
+	struct run_reader reader = { md, begin, mappings };
 	uint64_t position;
 
 	for (unsigned i = 0; i < nr; i++)
@@ -459,8 +458,8 @@ static int prepare_close(struct tpi_metadata *md)
 
 	tpi_list_each(entry, following, &md->dirty)
 	{
-		struct tpi_thin_tree *tree = tpi_container_of(
-			entry, struct tpi_thin_tree, dirty);
+		struct tpi_thin_tree *tree =
+			tpi_container_of(entry, struct tpi_thin_tree, dirty);
 
 		r = tpi_btree_prepare_insert(&md->details, md->details_root,
 					     tree->id, 1);
@@ -495,8 +494,8 @@ static int write_dirty_details(struct tpi_metadata *md)
 	struct tpi_list *entry;
 
 	while ((entry = tpi_list_pop(&md->dirty))) {
-		struct tpi_thin_tree *tree = tpi_container_of(
-			entry, struct tpi_thin_tree, dirty);
+		struct tpi_thin_tree *tree =
+			tpi_container_of(entry, struct tpi_thin_tree, dirty);
 		int r = tpi_metadata_write_details(md, tree->id,
 						   &tree->details);
 

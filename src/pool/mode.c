@@ -48,7 +48,7 @@ static void gate_one(struct tpi_thin_state *state, void *context)
 
 void tpi_gate_all(struct tp_pool *pool, unsigned set, unsigned clear)
 {
-	struct gates gates = {set, clear};
+	struct gates gates = { set, clear };
 
 	tpi_thins_each(pool, gate_one, &gates);
 }
@@ -69,9 +69,8 @@ void tpi_mode_set(struct tp_pool *pool, enum tp_pool_mode mode)
 		tpi_timer_cancel(&pool->no_space_timer);
 	if (mode >= TP_MODE_OUT_OF_METADATA_SPACE)
 		tpi_space_end_waiting(pool, NULL, NULL,
-				      old == TP_MODE_OUT_OF_DATA_SPACE
-					      ? -ENOSPC
-					      : -EIO);
+				      old == TP_MODE_OUT_OF_DATA_SPACE ? -ENOSPC
+								       : -EIO);
 	tpi_log(mode == TP_MODE_WRITE ? TP_LOG_INFO : TP_LOG_WARNING,
 		"the pool went from mode '%s' to mode '%s'",
 		tp_pool_mode_name(old), tp_pool_mode_name(mode));

@@ -55,8 +55,8 @@ void tpi_space_wait(struct tp_pool *pool, struct tp_bio *bio);
 /* Blocks were freed, or will not be: look at those who wait. */
 void tpi_space_look(struct tp_pool *pool);
 
-/* Blocks were handed out: low water (B-LWM), metadata running low. */
-void tpi_space_taken(struct tp_pool *pool);
+/* Before a block is taken: low water (B-LWM-1), metadata running low. */
+void tpi_space_take(struct tp_pool *pool);
 
 /* After a commit (B-COMMIT-5, B-META-3). */
 void tpi_space_committed(struct tp_pool *pool);

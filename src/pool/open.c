@@ -82,13 +82,20 @@ static unsigned count_all(struct tpi_epoch *epoch, unsigned parity)
 static void init_lists(struct tp_pool *pool)
 {
 	struct tpi_list *lists[] = {
-		&pool->ports,		      &pool->idle_queues,
-		&pool->draining_epochs,	      &pool->origins,
-		&pool->idle_preparations,     &pool->preparation_waiters,
-		&pool->idle_buffers,	      &pool->buffer_waiters,
-		&pool->unmappings,	      &pool->change_waiters,
-		&pool->quiet_waiters,	      &pool->calls,
-		&pool->events,		      &pool->port.entry,
+		&pool->ports,
+		&pool->idle_queues,
+		&pool->draining_epochs,
+		&pool->origins,
+		&pool->idle_preparations,
+		&pool->preparation_waiters,
+		&pool->idle_buffers,
+		&pool->buffer_waiters,
+		&pool->unmappings,
+		&pool->change_waiters,
+		&pool->quiet_waiters,
+		&pool->calls,
+		&pool->events,
+		&pool->port.entry,
 		&pool->commit.settlements,
 	};
 
@@ -113,6 +120,7 @@ static struct tp_pool *make_pool(struct tp_device *metadata,
 	pool->read_only = options->flags & TP_POOL_READ_ONLY;
 	pool->error_if_no_space = options->flags & TP_POOL_ERROR_IF_NO_SPACE;
 	pthread_mutex_init(&pool->registry_lock, NULL);
+	pthread_mutex_init(&pool->size_lock, NULL);
 	pool->loop.event_fd = -1;
 	init_lists(pool);
 	tpi_hook_init(pool);
@@ -130,8 +138,7 @@ static void free_idle_queues(struct tp_pool *pool)
 	struct tpi_list *entry;
 
 	while ((entry = tpi_list_pop(&pool->idle_queues)))
-		tpi_queue_free(
-			tpi_container_of(entry, struct tp_queue, entry));
+		tpi_queue_free(tpi_container_of(entry, struct tp_queue, entry));
 }
 
 static void free_state(struct tpi_thin_state *state, void *context)
@@ -172,6 +179,7 @@ static void destroy(struct tp_pool *pool)
 	tpi_loop_exit(&pool->loop);
 	release_devices(pool);
 	free(pool->slots_used);
+	pthread_mutex_destroy(&pool->size_lock);
 	pthread_mutex_destroy(&pool->registry_lock);
 	free(pool);
 }
@@ -246,8 +254,8 @@ static int open_channels(struct tp_pool *pool)
 
 	r = tpi_loop_init(&pool->loop, pool);
 	if (!r)
-		r = tpi_channel_open(pool->metadata_device,
-				     pool->loop.event_fd, pool->host_driven,
+		r = tpi_channel_open(pool->metadata_device, pool->loop.event_fd,
+				     pool->host_driven,
 				     &pool->metadata_channel);
 	if (!r)
 		r = tpi_port_init(&pool->port, pool, NULL, pool->loop.event_fd,
@@ -272,8 +280,8 @@ static int refuse_blank(const struct tp_pool *pool)
 static int check_sizes(struct tp_pool *pool,
 		       const struct tpi_disk_superblock *sb)
 {
-	uint64_t nr_metadata = tpi_device_size(pool->metadata_device) /
-			       TPI_MBLOCK_BYTES;
+	uint64_t nr_metadata =
+		tpi_device_size(pool->metadata_device) / TPI_MBLOCK_BYTES;
 	uint64_t nr_data =
 		tpi_device_size(pool->data_device) / pool->block_bytes;
 	uint64_t metadata = le64_get(sb->metadata_space_map.root.nr_blocks);
@@ -286,11 +294,11 @@ static int check_sizes(struct tp_pool *pool,
 				 (unsigned long long)nr_metadata,
 				 (unsigned long long)metadata);
 	if (nr_data < data)
-		return tpi_error(-EINVAL,
-				 "the data device has %llu blocks, and the pool "
-				 "was made with %llu",
-				 (unsigned long long)nr_data,
-				 (unsigned long long)data);
+		return tpi_error(
+			-EINVAL,
+			"the data device has %llu blocks, and the pool "
+			"was made with %llu",
+			(unsigned long long)nr_data, (unsigned long long)data);
 	if (nr_metadata > TPI_METADATA_BLOCKS_MAX)
 		tpi_log(TP_LOG_WARNING,
 			"the metadata device is larger than the format can "
@@ -309,11 +317,12 @@ static int check_block_size(struct tp_pool *pool,
 	pool->block_bytes = (uint64_t)le32_get(sb->data_block_size)
 			    << TPI_SECTOR_SHIFT;
 	if (wanted && wanted != pool->block_bytes)
-		return tpi_error(-EINVAL,
-				 "data blocks of %llu bytes were asked for, and "
-				 "the pool has blocks of %llu",
-				 (unsigned long long)wanted,
-				 (unsigned long long)pool->block_bytes);
+		return tpi_error(
+			-EINVAL,
+			"data blocks of %llu bytes were asked for, and "
+			"the pool has blocks of %llu",
+			(unsigned long long)wanted,
+			(unsigned long long)pool->block_bytes);
 
 	return 0;
 }
@@ -562,10 +571,10 @@ static int close_step(struct tpi_call *call)
 int tp_pool_close(struct tp_pool *pool)
 {
 	struct close_call close = {
-		.call = {.even_if_suspended = true,
-			 .any_mode = true,
-			 .ignores_hold = true,
-			 .no_commit = true},
+		.call = { .even_if_suspended = true,
+			  .any_mode = true,
+			  .ignores_hold = true,
+			  .no_commit = true },
 	};
 	int r;
 

@@ -54,7 +54,7 @@ struct tpi_thin_state {
 	 * one is under way, since it began, and before. */
 	bool wrote, wrote_before_flush;
 
-	struct tpi_list origin_entry; /* in pool->origins, if it has one */
+	struct tpi_list origin_entry;      /* in pool->origins, if it has one */
 	struct tp_device *external_origin; /* or NULL */
 	struct tpi_channel *origin_channel;
 	uint64_t origin_bytes;
@@ -78,8 +78,8 @@ struct tpi_hook {
 	tp_pre_commit_fn function; /* NULL: flush the data device */
 	void *context;
 	bool running;
-	pthread_t runner;  /* while it runs */
-	pthread_t thread;  /* ours, from the first hook on */
+	pthread_t runner; /* while it runs */
+	pthread_t thread; /* ours, from the first hook on */
 	bool has_thread, wanted, stopping;
 	struct tpi_task done; /* posted when it has ended */
 	int result;
@@ -103,11 +103,14 @@ struct tp_pool {
 	unsigned logical_block;
 
 	pthread_mutex_t registry_lock;
-	struct tpi_list ports;         /* (lock) */
-	unsigned nr_queues;            /* (lock) the host's own */
-	struct tpi_list idle_queues;   /* (lock) of the blocking helpers */
-	tpi_size_fn size_of;           /* (lock) */
-	void *size_context;            /* (lock) */
+	struct tpi_list ports;       /* (lock) */
+	unsigned nr_queues;          /* (lock) the host's own */
+	struct tpi_list idle_queues; /* (lock) of the blocking helpers */
+
+	/* Held while it is asked; the loop never takes it. */
+	pthread_mutex_t size_lock;
+	tpi_size_fn size_of;
+	void *size_context;
 
 	bool claimed_metadata, claimed_data;
 	struct tpi_channel *metadata_channel;
@@ -124,7 +127,7 @@ struct tp_pool {
 	unsigned nr_handles;
 	uint64_t next_serial;
 	struct tpi_list origins; /* states with an external origin */
-	uint8_t *slots_used; /* TPI_HANDLES_MAX bits */
+	uint8_t *slots_used;     /* TPI_HANDLES_MAX bits */
 
 	/* Mode. */
 	enum tp_pool_mode mode;

@@ -139,9 +139,9 @@ static void put_buffer(struct tpi_preparation *prep)
 	prep->buffer = NULL;
 	waiter = tpi_list_pop(&pool->buffer_waiters);
 	if (waiter)
-		tpi_loop_ready(&pool->loop, tpi_container_of(waiter,
-							     struct tpi_task,
-							     entry));
+		tpi_loop_ready(&pool->loop,
+			       tpi_container_of(waiter, struct tpi_task,
+						entry));
 }
 
 /*---------------------------- the end --------------------------------------*/
@@ -172,10 +172,10 @@ static void publish(struct tpi_preparation *prep)
 	state->wrote = true;
 	tpi_thin_publish(state);
 	for (uint64_t i = 0; i < prep->nr; i++)
-		tpi_mapping_cache_set(
-			pool->mapping_cache, state->serial, prep->vblock + i,
-			tpi_mapping_make(prep->dblock + i,
-					 pool->metadata.time));
+		tpi_mapping_cache_set(pool->mapping_cache, state->serial,
+				      prep->vblock + i,
+				      tpi_mapping_make(prep->dblock + i,
+						       pool->metadata.time));
 }
 
 /* The content is on the device: map it. */
@@ -188,7 +188,8 @@ static void map(struct tpi_task *task)
 
 	if (tpi_is_held(pool, true, task))
 		return;
-	if (prep->generation != pool->generation || !tpi_mode_can_commit(pool)) {
+	if (prep->generation != pool->generation ||
+	    !tpi_mode_can_commit(pool)) {
 		finish(prep, -EIO);
 		return;
 	}
@@ -309,10 +310,9 @@ static void compose(struct tpi_preparation *prep)
 	prep->piece_end = from;
 }
 
-static void init_request(struct tpi_preparation *prep, enum tp_op op,
-			 uint64_t offset,
-			 void (*done)(struct tp_device_request *request,
-				      int status))
+static void
+init_request(struct tpi_preparation *prep, enum tp_op op, uint64_t offset,
+	     void (*done)(struct tp_device_request *request, int status))
 {
 	prep->request = (struct tp_device_request){
 		.op = op,
@@ -423,9 +423,8 @@ static void next_piece(struct tpi_task *task)
 		return;
 	prep->piece_end = prep->end;
 	if (prep->background != TPI_BACKGROUND_NONE)
-		prep->piece_end =
-			tpi_min(prep->end,
-				prep->position + buffer_bytes(prep->pool));
+		prep->piece_end = tpi_min(
+			prep->end, prep->position + buffer_bytes(prep->pool));
 	if (!needs_source(prep)) {
 		write_piece(prep);
 		return;
@@ -536,7 +535,7 @@ static int restamp(struct tpi_thin_state *state, tp_vblock vblock,
 		return r;
 	r = tpi_metadata_restamp(&pool->metadata, &state->tree, vblock, dblock);
 	if (r)
-		return r;
+		return r == -ENOSPC ? -EIO : r;
 	state->stamped = true;
 	tpi_thin_publish(state);
 	tpi_mapping_cache_set(pool->mapping_cache, state->serial, vblock,
@@ -575,6 +574,7 @@ static int allocate(struct tpi_thin_state *state, tp_dblock max,
 	struct tp_pool *pool = state->pool;
 	int r;
 
+	tpi_space_take(pool);
 	if (pool->mode == TP_MODE_OUT_OF_DATA_SPACE)
 		return -ENOSPC;
 	r = tpi_data_sm_alloc(pool->metadata.data_sm, state->alloc_hint, max,
@@ -582,7 +582,6 @@ static int allocate(struct tpi_thin_state *state, tp_dblock max,
 	if (r)
 		return r;
 	state->alloc_hint = *first + *nr;
-	tpi_space_taken(pool);
 
 	return 0;
 }

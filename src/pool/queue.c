@@ -129,7 +129,7 @@ void tp_queue_destroy(struct tp_queue *queue)
 	if (!queue)
 		return;
 	while (queue->nr_unreaped) {
-		struct cancel cancel = {.queue = queue};
+		struct cancel cancel = { .queue = queue };
 
 		tpi_call_ask(queue->pool, &cancel.call, cancel_waiting);
 		tp_queue_wait(queue, 1, 100);
@@ -161,8 +161,9 @@ static int check_flags(const struct tp_bio *bio)
 				 (int)bio->op);
 	}
 	if (bio->flags & ~allowed)
-		return tpi_error(-EINVAL, "a bio with flags %#x that do not "
-					  "belong to its op",
+		return tpi_error(-EINVAL,
+				 "a bio with flags %#x that do not "
+				 "belong to its op",
 				 bio->flags & ~allowed);
 
 	return 0;
@@ -200,8 +201,7 @@ static int check_range(const struct tp_thin *thin, struct tp_bio *bio)
 				 (unsigned long long)bio->length,
 				 (unsigned long long)bio->offset,
 				 (unsigned long long)align);
-	if (bio->offset > thin->size ||
-	    bio->length > thin->size - bio->offset)
+	if (bio->offset > thin->size || bio->length > thin->size - bio->offset)
 		return tpi_error(-EINVAL,
 				 "%llu bytes at %llu reach beyond the end of "
 				 "the thin, which has %llu",
@@ -354,6 +354,13 @@ static void send_runs(struct tp_queue *queue, struct tp_bio *bio,
 		end_here(port, bio);
 }
 
+/* Each of several pieces takes a spare fragment, if its iovec fits that. */
+static bool fits_spares(const struct tpi_port *port, const struct tp_bio *bio,
+			unsigned nr)
+{
+	return nr <= port->nr_spares && bio->iovcnt <= TPI_FRAGMENT_IOVECS;
+}
+
 /*
  * Sent, or answered with zeroes; false if it is for the loop.  The section is
  * entered before gate and mappings are looked at, and each fragment is in one
@@ -368,13 +375,14 @@ static bool go_fast(struct tp_queue *queue, struct tpi_thin_state *state,
 	uint8_t pool_parity, thin_parity;
 	unsigned nr = 0;
 
-	if (!bio->length || bio->iovcnt > TPI_FRAGMENT_IOVECS ||
-	    port->nr_spares < FAST_RUNS_MAX)
+	if (!bio->length)
 		return false;
 	tpi_port_enter(port, room->thin, room->section, &pool_parity,
 		       &thin_parity);
 	if (is_plain(room->thin, bio))
 		nr = resolve(state, bio, runs);
+	if (nr > 1 && !fits_spares(port, bio, nr))
+		nr = 0;
 	if (nr) {
 		room->device_flags = bio->flags;
 		send_runs(queue, bio, runs, nr);
@@ -630,7 +638,7 @@ static uint64_t now_ns(const struct tp_queue *queue)
 
 static void wait_asleep(struct tp_queue *queue, uint64_t deadline)
 {
-	struct pollfd fd = {.fd = queue->event_fd, .events = POLLIN};
+	struct pollfd fd = { .fd = queue->event_fd, .events = POLLIN };
 	uint64_t now = now_ns(queue), ns = 0;
 	struct timespec timeout;
 

@@ -81,14 +81,17 @@ static void finish(struct tpi_rollback *rollback, int error)
 
 	rollback->stage = ROLLBACK_IDLE;
 	if (error) {
-		tpi_error(error, "the pool could not be rolled back (%s): it "
-				 "has failed",
+		tpi_error(error,
+			  "the pool could not be rolled back (%s): it "
+			  "has failed",
 			  tp_strerror(error));
 		atomic_store(&pool->failed, true);
 	} else {
 		pool->needs_check = true;
 	}
 	pool->aborting = false;
+	pool->commit.stage = TPI_COMMIT_IDLE;
+	pool->commit.wanted = pool->commit.held = false;
 	tpi_mode_set(pool, error ? TP_MODE_FAILED : TP_MODE_READ_ONLY);
 	tpi_commit_fail_waiters(pool, -EIO);
 	tpi_flushes_after_commit(pool);
@@ -159,7 +162,7 @@ static void load(struct tpi_task *task)
 	struct tpi_rollback *rollback =
 		tpi_container_of(task, struct tpi_rollback, task);
 	struct tp_pool *pool = rollback->pool;
-	struct reload reload = {.pool = pool};
+	struct reload reload = { .pool = pool };
 	int r;
 
 	r = tpi_metadata_load(&pool->metadata, &pool->metadata.superblock);

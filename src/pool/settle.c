@@ -23,8 +23,8 @@ int tpi_settle_begin(struct tp_pool *pool, struct tpi_settlement **result)
 		return -ENOMEM;
 	settlement->pool = pool;
 	settlement->transaction = pool->metadata.transaction;
-	settlement->dropped =
-		pool->metadata.dropped || pool->metadata.unseen_drops;
+	settlement->dropped = pool->metadata.dropped ||
+			      pool->metadata.unseen_drops;
 	tpi_list_init(&settlement->entry);
 	*result = settlement;
 
@@ -150,8 +150,8 @@ void tpi_settle_durable(struct tp_pool *pool, uint64_t transaction)
 
 	tpi_list_each(entry, following, &pool->commit.settlements)
 	{
-		struct tpi_settlement *settlement = tpi_container_of(
-			entry, struct tpi_settlement, entry);
+		struct tpi_settlement *settlement =
+			tpi_container_of(entry, struct tpi_settlement, entry);
 
 		if (settlement->transaction <= transaction)
 			settlement->durable = true;
@@ -165,8 +165,8 @@ bool tpi_settle_nothing_dropped(const struct tp_pool *pool)
 
 	tpi_list_each(entry, following, &pool->commit.settlements)
 	{
-		struct tpi_settlement *settlement = tpi_container_of(
-			entry, struct tpi_settlement, entry);
+		struct tpi_settlement *settlement =
+			tpi_container_of(entry, struct tpi_settlement, entry);
 
 		if (settlement->dropped && !is_settled(settlement))
 			return false;

@@ -75,8 +75,8 @@ static void leave(struct tp_pool *pool)
 {
 	if (pool->mode != TP_MODE_OUT_OF_DATA_SPACE)
 		return;
-	pool->error_if_no_space =
-		pool->options.flags & TP_POOL_ERROR_IF_NO_SPACE;
+	pool->error_if_no_space = pool->options.flags &
+				  TP_POOL_ERROR_IF_NO_SPACE;
 	tpi_mode_set(pool, TP_MODE_WRITE);
 }
 
@@ -84,10 +84,9 @@ static void leave(struct tp_pool *pool)
 static bool has_been_awaited(struct tp_pool *pool)
 {
 	if (!pool->space_awaited)
-		pool->space_awaited =
-			pool->metadata.changed
-				? pool->metadata.transaction
-				: pool->metadata.transaction - 1;
+		pool->space_awaited = pool->metadata.changed
+					      ? pool->metadata.transaction
+					      : pool->metadata.transaction - 1;
 
 	return pool->commit.settled >= pool->space_awaited;
 }
@@ -97,8 +96,7 @@ void tpi_space_look(struct tp_pool *pool)
 	bool wanted = !tpi_list_empty(&pool->no_space) ||
 		      pool->mode == TP_MODE_OUT_OF_DATA_SPACE;
 
-	if (!wanted || pool->aborting ||
-	    pool->mode > TP_MODE_OUT_OF_DATA_SPACE)
+	if (!wanted || pool->aborting || pool->mode > TP_MODE_OUT_OF_DATA_SPACE)
 		return;
 	if (tpi_data_sm_nr_free(pool->metadata.data_sm)) {
 		pool->space_awaited = 0;
@@ -157,7 +155,7 @@ static void look_at_metadata(struct tp_pool *pool)
 	pool->low_metadata_triggered = low;
 }
 
-void tpi_space_taken(struct tp_pool *pool)
+void tpi_space_take(struct tp_pool *pool)
 {
 	look_at_data(pool);
 	look_at_metadata(pool);

@@ -21,8 +21,7 @@ static void fill_options(struct tp_pool *pool, struct tp_pool_status *status)
 	status->suspended = pool->nr_suspends != 0;
 	status->data_block_size = (uint32_t)pool->block_bytes;
 	status->discard_passdown = tpi_passdown_is_effective(pool);
-	status->ignore_discard =
-		pool->options.flags & TP_POOL_IGNORE_DISCARD;
+	status->ignore_discard = pool->options.flags & TP_POOL_IGNORE_DISCARD;
 	status->error_if_no_space = pool->error_if_no_space;
 	status->nr_commits = atomic_load(&pool->commit.nr_commits);
 	status->nr_wakeups = atomic_load(&pool->loop.nr_wakeups);
@@ -77,7 +76,7 @@ static int status_step(struct tpi_call *call)
 
 int tp_pool_get_status(struct tp_pool *pool, struct tp_pool_status *status)
 {
-	struct status_call ask = {.status = TP_POOL_STATUS_INIT};
+	struct status_call ask = { .status = TP_POOL_STATUS_INIT };
 	int r;
 
 	if (!pool || !status)
@@ -203,7 +202,7 @@ int tp_pool_list_thins(struct tp_pool *pool,
 	while (!r && !list->end) {
 		uint64_t next_id = list->next_id;
 
-		*list = (struct list_call){.next_id = next_id};
+		*list = (struct list_call){ .next_id = next_id };
 		r = tpi_call_ask(pool, &list->call, list_step);
 		if (!r)
 			r = tell(list, each, context);

@@ -30,11 +30,11 @@ bool tpi_superblock_is_blank(const struct tpi_disk_superblock *superblock)
 static int check_identity(const struct tpi_disk_superblock *sb)
 {
 	if (le64_get(sb->header.blocknr) != 0)
-		return tpi_error(-ENOTBLK,
-				 "metadata block 0 says it is block %llu: not "
-				 "a superblock",
-				 (unsigned long long)le64_get(
-					 sb->header.blocknr));
+		return tpi_error(
+			-ENOTBLK,
+			"metadata block 0 says it is block %llu: not "
+			"a superblock",
+			(unsigned long long)le64_get(sb->header.blocknr));
 	if (le64_get(sb->magic) != TPI_SUPERBLOCK_MAGIC)
 		return tpi_damage("superblock",
 				  "no magic number of a thin pool: this is not "
@@ -128,8 +128,7 @@ int tpi_superblock_check(const struct tpi_disk_superblock *superblock,
 				 "known",
 				 le32_get(superblock->metadata_block_size),
 				 TPI_METADATA_BLOCK_SECTORS);
-	r = tpi_check_data_block_sectors(
-		le32_get(superblock->data_block_size));
+	r = tpi_check_data_block_sectors(le32_get(superblock->data_block_size));
 	if (!r)
 		r = check_roots(superblock);
 

@@ -94,9 +94,9 @@ static int suspend_step(struct tpi_call *call)
 int tp_pool_suspend(struct tp_pool *pool)
 {
 	struct suspend_call suspend = {
-		.call = {.even_if_suspended = true,
-			 .any_mode = true,
-			 .no_commit = true},
+		.call = { .even_if_suspended = true,
+			  .any_mode = true,
+			  .no_commit = true },
 	};
 
 	if (!pool)
@@ -151,8 +151,7 @@ static void adopt_mode(struct tp_pool *pool)
 	if (!wants_write && pool->mode < TP_MODE_READ_ONLY)
 		tpi_mode_set(pool, TP_MODE_READ_ONLY);
 	if (wants_write && !pool->needs_check &&
-	    pool->metadata.time <= TPI_TIME_MAX &&
-	    pool->mode != TP_MODE_FAILED)
+	    pool->metadata.time <= TPI_TIME_MAX && pool->mode != TP_MODE_FAILED)
 		tpi_mode_set(pool, TP_MODE_WRITE);
 }
 
@@ -173,8 +172,8 @@ static int grow(struct tp_pool *pool)
 static void go_on(struct tp_pool *pool)
 {
 	pool->nr_suspends = 0;
-	pool->error_if_no_space =
-		pool->options.flags & TP_POOL_ERROR_IF_NO_SPACE;
+	pool->error_if_no_space = pool->options.flags &
+				  TP_POOL_ERROR_IF_NO_SPACE;
 	pool->low_water_triggered = false;
 	tpi_release_changes(pool);
 	tpi_gate_all(pool, 0, TPI_GATE_ALL);
@@ -215,9 +214,9 @@ static int resume_step(struct tpi_call *call)
 int tp_pool_resume(struct tp_pool *pool, const struct tp_pool_options *options)
 {
 	struct resume_call resume = {
-		.call = {.even_if_suspended = true,
-			 .any_mode = true,
-			 .ignores_hold = true},
+		.call = { .even_if_suspended = true,
+			  .any_mode = true,
+			  .ignores_hold = true },
 		.has_options = options != NULL,
 		.options = TP_POOL_OPTIONS_INIT,
 	};

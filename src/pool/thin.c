@@ -47,10 +47,9 @@ void tpi_thins_each(struct tp_pool *pool,
 	for (unsigned i = 0; i < TPI_THIN_BUCKETS; i++) {
 		struct tpi_list *entry, *following;
 
-		tpi_list_each(entry, following, &pool->thins[i])
-			each(tpi_container_of(entry, struct tpi_thin_state,
-					      entry),
-			     context);
+		tpi_list_each(entry, following, &pool->thins[i]) each(
+			tpi_container_of(entry, struct tpi_thin_state, entry),
+			context);
 	}
 }
 
@@ -71,8 +70,8 @@ static unsigned count_sections(struct tpi_epoch *epoch, unsigned parity)
 		pthread_mutex_lock(&port->lock);
 		tpi_list_each(handle, next_handle, &state->handles)
 		{
-			struct tp_thin *thin = tpi_container_of(
-				handle, struct tp_thin, entry);
+			struct tp_thin *thin =
+				tpi_container_of(handle, struct tp_thin, entry);
 			struct tpi_thin_section *section =
 				tpi_port_find_section(port, thin->slot);
 
@@ -91,7 +90,11 @@ void tpi_thin_publish(struct tpi_thin_state *state)
 	atomic_store_explicit(&state->snapshotted_time,
 			      state->tree.details.snapshotted_time,
 			      memory_order_release);
-	atomic_store_explicit(&state->last_change, state->tree.last_change,
+
+	/* One that lost writes never passes for unchanged (B-FLUSH-7). */
+	atomic_store_explicit(&state->last_change,
+			      state->lost_writes ? UINT64_MAX
+						 : state->tree.last_change,
 			      memory_order_release);
 }
 
@@ -291,9 +294,11 @@ static int use_origin(struct tpi_thin_state *state, struct tp_device *origin)
 		close_origin(state);
 		return origin ? open_origin(state, origin) : 0;
 	}
-	if (!origin != !current || (origin && !tpi_device_same(origin, current)))
-		return tpi_error(-EBUSY, "thin %llu is open with another "
-					 "external origin",
+	if (!origin != !current ||
+	    (origin && !tpi_device_same(origin, current)))
+		return tpi_error(-EBUSY,
+				 "thin %llu is open with another "
+				 "external origin",
 				 (unsigned long long)state->tree.id);
 
 	return 0;
@@ -348,8 +353,7 @@ static int add_handle(struct tpi_thin_state *state, struct open_call *open)
 
 static int open_step(struct tpi_call *call)
 {
-	struct open_call *open =
-		tpi_container_of(call, struct open_call, call);
+	struct open_call *open = tpi_container_of(call, struct open_call, call);
 	struct tp_pool *pool = call->pool;
 	struct tpi_thin_state *state;
 	int r;
@@ -377,10 +381,10 @@ static int find_size(struct tp_pool *pool, uint32_t id, uint64_t *size)
 
 	if (*size)
 		return 0;
-	pthread_mutex_lock(&pool->registry_lock);
+	pthread_mutex_lock(&pool->size_lock);
 	if (pool->size_of)
 		r = pool->size_of(pool->size_context, id, size);
-	pthread_mutex_unlock(&pool->registry_lock);
+	pthread_mutex_unlock(&pool->size_lock);
 	if (r)
 		return tpi_error(-EINVAL,
 				 "thin %u is opened without a size, and the "
@@ -393,7 +397,7 @@ static int find_size(struct tp_pool *pool, uint32_t id, uint64_t *size)
 int tpi_thin_open_any(struct tp_pool *pool, uint64_t id, uint64_t size,
 		      struct tp_device *origin, struct tp_thin **result)
 {
-	struct open_call open = {.id = id, .origin = origin};
+	struct open_call open = { .id = id, .origin = origin };
 	int r;
 
 	open.thin = calloc(1, sizeof(*open.thin));
@@ -483,8 +487,7 @@ static unsigned count_unreaped(struct tp_pool *pool, const struct tp_thin *thin)
 	return nr;
 }
 
-static int refuse_close(struct tp_pool *pool, struct tp_thin *thin,
-			unsigned nr)
+static int refuse_close(struct tp_pool *pool, struct tp_thin *thin, unsigned nr)
 {
 	thin->closing = true;
 	tpi_space_end_waiting(pool, thin, NULL, -ENOSPC);
@@ -521,7 +524,7 @@ static int close_step(struct tpi_call *call)
 
 int tp_thin_close(struct tp_thin *thin)
 {
-	struct close_call close = {.thin = thin};
+	struct close_call close = { .thin = thin };
 	int r;
 
 	if (!thin)
@@ -577,8 +580,8 @@ static int info_step(struct tpi_call *call)
 		return r;
 	tpi_thin_fill_info(pool, state->tree.id, &state->tree.details,
 			   &ask->info);
-	ask->info.highest_mapped_end =
-		r ? 0 : (highest + 1) * pool->block_bytes;
+	ask->info.highest_mapped_end = r ? 0
+					 : (highest + 1) * pool->block_bytes;
 	ask->info.changed = tpi_thin_is_changed(state);
 	ask->info.lost_writes = state->lost_writes;
 
@@ -587,7 +590,7 @@ static int info_step(struct tpi_call *call)
 
 int tp_thin_get_info(struct tp_thin *thin, struct tp_thin_info *info)
 {
-	struct info_call ask = {.thin = thin, .info = TP_THIN_INFO_INIT};
+	struct info_call ask = { .thin = thin, .info = TP_THIN_INFO_INIT };
 	int r;
 
 	if (!thin || !info)

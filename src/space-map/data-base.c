@@ -307,29 +307,19 @@ static void mark_changed(struct tpi_base *base, struct tpi_base_bitmap *bitmap)
 	bitmap->changed = true;
 }
 
-/* @data: may be changed in place. */
-static int make_bitmap(struct tpi_base *base, struct tpi_base_bitmap *bitmap,
-		       void **data)
-{
-	int r;
-
-	r = tpi_tm_new_block(base->index.tm, &tpi_bitmap_validator,
-			     &bitmap->block, data);
-	if (!r)
-		mark_changed(base, bitmap);
-
-	return r;
-}
-
 int tpi_base_make_bitmaps(struct tpi_base *base)
 {
 	void *data;
 	int r;
 
 	for (; base->nr_made < base->nr_bitmaps; base->nr_made++) {
-		r = make_bitmap(base, &base->bitmaps[base->nr_made], &data);
+		struct tpi_base_bitmap *bitmap = &base->bitmaps[base->nr_made];
+
+		r = tpi_tm_new_block(base->index.tm, &tpi_bitmap_validator,
+				     &bitmap->block, &data);
 		if (r)
 			return r;
+		mark_changed(base, bitmap);
 	}
 
 	return 0;

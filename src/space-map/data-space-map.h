@@ -61,9 +61,11 @@ tp_dblock tpi_data_sm_nr_used(const struct tpi_data_space_map *map);
 
 /*
  * Hand out up to @max adjacent blocks, the first free run found from @hint on,
- * round the end and back.  They are withheld until they are counted or given
- * back.  -EAGAIN: a bitmap has to be read; -ENOSPC: none is free; -EIO,
- * -EILSEQ, -ENOMEM.
+ * round the end and back.  A run ends where a bitmap does, every 16320 blocks.
+ * They are withheld until they are counted or given back.
+ *
+ * -EAGAIN: a bitmap has to be read; -ENOSPC: none is free; -EIO, -EILSEQ,
+ * -ENOMEM.
  */
 int tpi_data_sm_alloc(struct tpi_data_space_map *map, tp_dblock hint,
 		      tp_dblock max, tp_dblock *begin, tp_dblock *nr);

@@ -70,8 +70,8 @@ int tpi_metadata_sm_grow(struct tpi_metadata_space_map *map,
  * Do all of closing that may have to read: tell the overflow tree the large
  * counts that changed so far, within the running transaction.  As
  * tpi_data_sm_prepare_close: until it returns 0, then close in the same step.
- * Between the two, changes that share no node, such as closing the data space
- * map, are allowed.
+ * Between the two, changes that touch no count of three and more are allowed:
+ * writing details, closing the data space map.
  *
  * -EAGAIN: what is done is kept.  Others as tpi_metadata_sm_close: abort.
  */
