@@ -68,19 +68,27 @@ int tpi_btree_delete(const struct tpi_btree *tree, tp_mblock root)
 
 /*---------------------------- preparing ------------------------------------*/
 
+/*
+ * A miss does not keep us from the next child: so all children of a node are
+ * read at once, and a subtree in as many rounds as it has levels.
+ */
 static int prepare_children(const struct tpi_btree *tree,
 			    const struct tpi_place *place,
 			    const struct tpi_node *node)
 {
+	int result = 0;
+
 	for (uint32_t i = 0; i < tpi_node_nr(node); i++) {
 		struct tpi_place child = tpi_place_of_child(place, node, i);
 		int r = tpi_prepare_drop(tree, &child);
 
-		if (r)
+		if (r && r != -EAGAIN)
 			return r;
+		if (r)
+			result = r;
 	}
 
-	return 0;
+	return result;
 }
 
 int tpi_prepare_drop(const struct tpi_btree *tree,
@@ -117,6 +125,33 @@ int tpi_btree_prepare_delete(const struct tpi_btree *tree, tp_mblock root)
 	return tpi_prepare_drop(tree, &place);
 }
 
+/*---------------------------- counting -------------------------------------*/
+
+/* Misses as above: a node is counted before it is read. */
+static int count_exclusive(const struct tpi_btree *tree,
+			   const struct tpi_place *place, unsigned limit,
+			   unsigned *nr_nodes);
+
+static int count_children(const struct tpi_btree *tree,
+			  const struct tpi_place *place,
+			  const struct tpi_node *node, unsigned limit,
+			  unsigned *nr_nodes)
+{
+	int result = 0;
+
+	for (uint32_t i = 0; i < tpi_node_nr(node); i++) {
+		struct tpi_place child = tpi_place_of_child(place, node, i);
+		int r = count_exclusive(tree, &child, limit, nr_nodes);
+
+		if (r && r != -EAGAIN)
+			return r;
+		if (r)
+			result = r;
+	}
+
+	return result;
+}
+
 static int count_exclusive(const struct tpi_btree *tree,
 			   const struct tpi_place *place, unsigned limit,
 			   unsigned *nr_nodes)
@@ -126,21 +161,12 @@ static int count_exclusive(const struct tpi_btree *tree,
 
 	if (*nr_nodes == limit || tpi_tm_is_shared(tree->tm, place->block))
 		return 0;
-	r = tpi_walk_read(tree, place, &node);
-	if (r)
-		return r;
 	(*nr_nodes)++;
-	if (tpi_node_is_leaf(node))
-		return 0;
-	for (uint32_t i = 0; i < tpi_node_nr(node); i++) {
-		struct tpi_place child = tpi_place_of_child(place, node, i);
+	r = tpi_walk_read(tree, place, &node);
+	if (r || tpi_node_is_leaf(node))
+		return r;
 
-		r = count_exclusive(tree, &child, limit, nr_nodes);
-		if (r)
-			return r;
-	}
-
-	return 0;
+	return count_children(tree, place, node, limit, nr_nodes);
 }
 
 int tpi_btree_count_exclusive(const struct tpi_btree *tree, tp_mblock root,

@@ -34,8 +34,8 @@ static int check_internal(tp_mblock block, const struct tpi_node *node)
 {
 	if (tpi_node_value_size(node) != TPI_CHILD_SIZE)
 		return tpi_damage("btree node",
-				  "block %" PRIu64
-				  ": children of %" PRIu32 " bytes",
+				  "block %" PRIu64 ": children of %" PRIu32
+				  " bytes",
 				  block, tpi_node_value_size(node));
 	if (!tpi_node_nr(node))
 		return tpi_damage("btree node",

@@ -176,65 +176,72 @@ int tpi_btree_remove_range(const struct tpi_btree *tree, tp_mblock root,
 /*
  * The same way as the cut, reading only, and counting what it will leave: where
  * no node is left too empty there will be no repair.
+ *
+ * Beneath a node that has another owner everything is going to have one, once
+ * that node was shadowed, and will be dropped unseen.
  */
 static int prepare_node(struct cut *cut, const struct tpi_place *place,
-			uint32_t *nr_left);
+			bool shared, uint32_t *nr_left);
 
 static int prepare_leaf(const struct cut *cut, const struct tpi_node *leaf,
-			uint32_t *nr_left)
+			bool shared, uint32_t *nr_left)
 {
 	uint32_t begin = tpi_node_lower_bound(leaf, cut->first);
 	uint32_t end = end_in_leaf(cut, leaf);
 
 	*nr_left = tpi_node_nr(leaf) - (end - begin);
 
-	return tpi_prepare_dec(cut->tree, leaf, begin, end);
+	return shared ? 0 : tpi_prepare_dec(cut->tree, leaf, begin, end);
 }
 
 static int prepare_child(struct cut *cut, const struct tpi_place *place,
-			 uint32_t *nr_left)
+			 bool shared, uint32_t *nr_left)
 {
 	if (!is_inside(cut, place))
-		return prepare_node(cut, place, nr_left);
+		return prepare_node(cut, place, shared, nr_left);
 	*nr_left = 0;
 
-	return tpi_prepare_drop(cut->tree, place);
+	return shared ? 0 : tpi_prepare_drop(cut->tree, place);
 }
 
 static int prepare_internal(struct cut *cut, const struct tpi_place *place,
-			    const struct tpi_node *node, uint32_t *nr_left)
+			    const struct tpi_node *node, bool shared,
+			    uint32_t *nr_left)
 {
 	uint32_t i = tpi_node_search_clamped(node, cut->first);
+	int r, result = 0;
 
 	*nr_left = tpi_node_nr(node);
 	for (; i < tpi_node_nr(node) && tpi_node_key(node, i) <= cut->last;
 	     i++) {
 		struct tpi_place child = tpi_place_of_child(place, node, i);
-		uint32_t nr_below;
-		int r;
+		uint32_t nr_below = 0;
 
-		r = prepare_child(cut, &child, &nr_below);
-		if (r)
+		r = prepare_child(cut, &child, shared, &nr_below);
+		if (r && r != -EAGAIN)
 			return r;
+		if (r)
+			result = r;
 		if (!nr_below)
 			(*nr_left)--;
 	}
 
-	return 0;
+	return result;
 }
 
 static int prepare_node(struct cut *cut, const struct tpi_place *place,
-			uint32_t *nr_left)
+			bool shared, uint32_t *nr_left)
 {
 	const struct tpi_node *node;
 	int r;
 
+	shared = shared || tpi_tm_is_shared(cut->tree->tm, place->block);
 	r = tpi_walk_read(cut->tree, place, &node);
 	if (r)
 		return r;
 	r = tpi_node_is_leaf(node)
-		    ? prepare_leaf(cut, node, nr_left)
-		    : prepare_internal(cut, place, node, nr_left);
+		    ? prepare_leaf(cut, node, shared, nr_left)
+		    : prepare_internal(cut, place, node, shared, nr_left);
 	if (!r && place->depth && *nr_left < tpi_node_min(node))
 		cut->too_empty = true;
 
@@ -255,7 +262,7 @@ int tpi_btree_prepare_remove(const struct tpi_btree *tree, tp_mblock root,
 
 	if (begin >= end)
 		return 0;
-	r = prepare_child(&cut, &place, &nr_left);
+	r = prepare_child(&cut, &place, false, &nr_left);
 	if (!r && cut.too_empty)
 		r = tpi_prepare_repair(tree, root, begin, end);
 

@@ -13,8 +13,7 @@ int tpi_tm_read(struct tpi_tm *tm, tp_mblock block,
 
 	if (!block || block >= nr_blocks)
 		return tpi_damage(validator->name,
-				  "a pointer to block %" PRIu64
-				  " of %" PRIu64,
+				  "a pointer to block %" PRIu64 " of %" PRIu64,
 				  block, nr_blocks);
 
 	return tpi_cache_read(tm->cache, block, validator, data);

@@ -27,9 +27,9 @@ static inline struct tpi_place tpi_place_of_root(tp_mblock root)
 }
 
 /* Of the @i-th child of the internal @node at @place. */
-static inline struct tpi_place
-tpi_place_of_child(const struct tpi_place *place, const struct tpi_node *node,
-		   uint32_t i)
+static inline struct tpi_place tpi_place_of_child(const struct tpi_place *place,
+						  const struct tpi_node *node,
+						  uint32_t i)
 {
 	bool last = i + 1 == tpi_node_nr(node);
 

@@ -52,15 +52,12 @@ static int read_pages(struct tp_catalogue *catalogue)
 
 static int read_all(struct tp_catalogue *catalogue)
 {
-	struct tpi_thin_list thins = { 0 };
 	int r = read_pages(catalogue);
 
 	if (!r)
-		r = tpi_catalogue_catch_up(catalogue, &thins);
-	if (!r) {
+		r = tpi_catalogue_catch_up(catalogue);
+	if (!r)
 		pthread_mutex_unlock(&catalogue->lock);
-		tpi_thin_list_exit(&thins);
-	}
 
 	return r;
 }
@@ -68,6 +65,7 @@ static int read_all(struct tp_catalogue *catalogue)
 static void catalogue_free(struct tp_catalogue *catalogue)
 {
 	tpi_table_exit(&catalogue->table);
+	tpi_thin_list_exit(&catalogue->thins);
 	pthread_cond_destroy(&catalogue->changed);
 	pthread_mutex_destroy(&catalogue->lock);
 	free(catalogue);
@@ -81,6 +79,7 @@ int tp_catalogue_open(struct tp_pool *pool, struct tp_catalogue **result)
 	if (!catalogue)
 		return tpi_no_memory();
 	catalogue->pool = pool;
+	catalogue->nr_commits = TPI_NOT_KNOWN;
 	pthread_mutex_init(&catalogue->lock, NULL);
 	pthread_cond_init(&catalogue->changed, NULL);
 

@@ -21,12 +21,22 @@
 #include "catalogue/thin-list.h"
 #include "pool/change.h"
 
+/* In place of a number of commits: none was counted. */
+#define TPI_NOT_KNOWN UINT64_MAX
+
 struct tp_catalogue {
 	struct tp_pool *pool;
 
 	pthread_mutex_t lock;
 	struct tpi_table table;
 	uint64_t version; /* +1 whenever the table changes */
+
+	/*
+	 * What the pool had, and how many commits it had made: as long as the
+	 * only ones were ours, that is what it has.
+	 */
+	struct tpi_thin_list thins;
+	uint64_t nr_commits;
 
 	bool changing;     /* the table is older than the pool ... */
 	pthread_t changer; /* ... until this thread has seen to it */
@@ -37,12 +47,16 @@ struct tp_catalogue {
 /*---------------------------- staying with the pool ------------------------*/
 
 /*
- * Drop entries of thins that are gone or were made anew.  On success the lock
- * is held, no change is under way, and @thins, which the caller ends, has what
- * the pool has.  -EDEADLK: from within a change, by the thread that makes it.
+ * Have catalogue->thins be what the pool has, and drop entries of thins that
+ * are gone or were made anew.  On success the lock is held and no change is
+ * under way.  -EDEADLK: from within a change, by the thread that makes it.
  */
-int tpi_catalogue_catch_up(struct tp_catalogue *catalogue,
-			   struct tpi_thin_list *thins);
+int tpi_catalogue_catch_up(struct tp_catalogue *catalogue);
+
+/* A change of ours was committed, lock held, that made a thin (@info) or deleted
+ * it (NULL). */
+void tpi_catalogue_keep_up(struct tp_catalogue *catalogue, uint32_t id,
+			   const struct tp_thin_info *info);
 
 /* Whether @entry describes this very thin. */
 bool tpi_entry_describes(const struct tpi_entry *entry,
@@ -63,8 +77,7 @@ struct tpi_edit {
  * again if the change has to be tried again.  @edit->new is owned by the caller
  * once 0 was returned.
  */
-typedef int (*tpi_plan_fn)(struct tp_catalogue *catalogue,
-			   const struct tpi_thin_list *thins, void *context,
+typedef int (*tpi_plan_fn)(struct tp_catalogue *catalogue, void *context,
 			   struct tpi_edit *edit);
 
 /* Make a change, in the pool and in the table: both or neither. */

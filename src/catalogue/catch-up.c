@@ -12,16 +12,16 @@ bool tpi_entry_describes(const struct tpi_entry *entry,
 	       entry->creation_time == info->creation_time;
 }
 
-static void drop_stale_entries(struct tp_catalogue *catalogue,
-			       const struct tpi_thin_list *thins)
+static void drop_stale_entries(struct tp_catalogue *catalogue)
 {
 	struct tpi_table *table = &catalogue->table;
-	struct tpi_entry *entry;
 
 	for (size_t i = table->nr; i-- > 0;) {
-		entry = table->by_id[i];
+		struct tpi_entry *entry = table->by_id[i];
+
 		if (tpi_entry_describes(entry,
-					tpi_thin_list_find(thins, entry->id)))
+					tpi_thin_list_find(&catalogue->thins,
+							   entry->id)))
 			continue;
 		tpi_log(TP_LOG_INFO,
 			"the entry \"%s\" is dropped: thin %u is not the one "
@@ -32,6 +32,30 @@ static void drop_stale_entries(struct tp_catalogue *catalogue,
 		catalogue->version++;
 	}
 }
+
+/*---------------------------- what the pool has ----------------------------*/
+
+static int count_commits(struct tp_pool *pool, uint64_t *nr_commits)
+{
+	struct tp_pool_status status = TP_POOL_STATUS_INIT;
+	int r = tp_pool_get_status(pool, &status);
+
+	if (!r)
+		*nr_commits = status.nr_commits;
+
+	return r;
+}
+
+void tpi_catalogue_keep_up(struct tp_catalogue *catalogue, uint32_t id,
+			   const struct tp_thin_info *info)
+{
+	if (!info)
+		tpi_thin_list_remove(&catalogue->thins, id);
+	else if (tpi_thin_list_insert(&catalogue->thins, info))
+		catalogue->nr_commits = TPI_NOT_KNOWN;
+}
+
+/*---------------------------- other changes --------------------------------*/
 
 /* Another thread's change, seen under way. */
 struct seen_change {
@@ -79,8 +103,8 @@ static int wait_for(struct tp_catalogue *catalogue,
 	return 0;
 }
 
-/* With the lock held if true: a list that is older than the table would have
- * us drop what was made in between. */
+/* Take the lock, unless the table has changed since: then there is something
+ * newer than what is known of the pool. */
 static bool lock_if_still(struct tp_catalogue *catalogue,
 			  const struct seen_change *seen)
 {
@@ -92,23 +116,65 @@ static bool lock_if_still(struct tp_catalogue *catalogue,
 	return false;
 }
 
-int tpi_catalogue_catch_up(struct tp_catalogue *catalogue,
-			   struct tpi_thin_list *thins)
+/* Whether the list is as old as the pool; then the lock is held. */
+static bool lock_if_known(struct tp_catalogue *catalogue,
+			  const struct seen_change *seen, uint64_t nr_commits)
 {
-	struct seen_change seen;
+	if (!lock_if_still(catalogue, seen))
+		return false;
+	if (catalogue->nr_commits == nr_commits)
+		return true;
+	pthread_mutex_unlock(&catalogue->lock);
+
+	return false;
+}
+
+/* The lock is held. */
+static void replace_list(struct tp_catalogue *catalogue,
+			 const struct tpi_thin_list *thins, uint64_t nr_commits)
+{
+	tpi_thin_list_exit(&catalogue->thins);
+	catalogue->thins = *thins;
+	catalogue->nr_commits = nr_commits;
+	drop_stale_entries(catalogue);
+}
+
+/* 0 with the lock held, if *@locked; if not, things have moved on meanwhile. */
+static int try_to_catch_up(struct tp_catalogue *catalogue, bool *locked)
+{
+	struct seen_change seen = look(catalogue);
+	struct tpi_thin_list thins = { 0 };
+	uint64_t nr_commits;
 	int r;
 
-	for (;;) {
-		seen = look(catalogue);
-		r = seen.under_way ? wait_for(catalogue, &seen)
-				   : tpi_thin_list_init(thins, catalogue->pool);
-		if (r)
-			return r;
-		if (!seen.under_way && lock_if_still(catalogue, &seen))
-			break;
-		tpi_thin_list_exit(thins);
-	}
-	drop_stale_entries(catalogue, thins);
+	if (seen.under_way)
+		return wait_for(catalogue, &seen);
+	r = count_commits(catalogue->pool, &nr_commits);
+	if (r)
+		return r;
+	*locked = lock_if_known(catalogue, &seen, nr_commits);
+	if (*locked)
+		return 0;
+
+	r = tpi_thin_list_init(&thins, catalogue->pool);
+	if (r)
+		return r;
+	*locked = lock_if_still(catalogue, &seen);
+	if (*locked)
+		replace_list(catalogue, &thins, nr_commits);
+	else
+		tpi_thin_list_exit(&thins);
 
 	return 0;
+}
+
+int tpi_catalogue_catch_up(struct tp_catalogue *catalogue)
+{
+	bool locked = false;
+	int r = 0;
+
+	while (!r && !locked)
+		r = try_to_catch_up(catalogue, &locked);
+
+	return r;
 }

@@ -161,6 +161,29 @@ static int begin(void *context, const struct tpi_change_facts *facts)
 	return 0;
 }
 
+/* The thins that are known to be there. */
+static void update_thins(struct attempt *a)
+{
+	const struct tpi_entry *new = a->edit.new;
+	struct tp_thin_info info = TP_THIN_INFO_INIT;
+
+	a->catalogue->nr_commits++;
+	switch (a->edit.kind) {
+	case TPI_CHANGE_CREATE:
+	case TPI_CHANGE_SNAPSHOT:
+		info.id = new->id;
+		info.transaction_id = new->transaction_id;
+		info.creation_time = new->creation_time;
+		tpi_catalogue_keep_up(a->catalogue, new->id, &info);
+		break;
+	case TPI_CHANGE_DELETE:
+		tpi_catalogue_keep_up(a->catalogue, a->edit.id, NULL);
+		break;
+	case TPI_CHANGE_PAGES_ONLY:
+		break;
+	}
+}
+
 static void update_table(struct attempt *a)
 {
 	struct tpi_table *table = &a->catalogue->table;
@@ -190,8 +213,10 @@ static int change_pool(struct attempt *a)
 	int r = tpi_pool_change(catalogue->pool, &change);
 
 	pthread_mutex_lock(&catalogue->lock);
-	if (!r)
+	if (!r) {
+		update_thins(a);
 		update_table(a);
+	}
 	if (a->begun) {
 		catalogue->changing = false;
 		pthread_cond_broadcast(&catalogue->changed);
@@ -204,17 +229,15 @@ static int change_pool(struct attempt *a)
 static int plan_attempt(struct attempt *a, tpi_plan_fn plan, void *context)
 {
 	struct tp_catalogue *catalogue = a->catalogue;
-	struct tpi_thin_list thins = { 0 };
-	int r = tpi_catalogue_catch_up(catalogue, &thins);
+	int r = tpi_catalogue_catch_up(catalogue);
 
 	if (r)
 		return r;
 	a->version = catalogue->version;
-	r = plan(catalogue, &thins, context, &a->edit);
+	r = plan(catalogue, context, &a->edit);
 	if (!r)
 		r = build_pages(a);
 	pthread_mutex_unlock(&catalogue->lock);
-	tpi_thin_list_exit(&thins);
 
 	return r;
 }

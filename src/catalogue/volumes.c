@@ -65,12 +65,12 @@ static int find_named(const struct tp_catalogue *catalogue, const char *name,
 }
 
 /* A new entry, and the lowest free id for it. */
-static int new_entry(const struct tpi_thin_list *thins, const char *name,
+static int new_entry(const struct tp_catalogue *catalogue, const char *name,
 		     struct tpi_entry **result)
 {
 	struct tpi_entry *entry;
 	uint32_t id;
-	int r = tpi_thin_list_free_id(thins, &id);
+	int r = tpi_thin_list_free_id(&catalogue->thins, &id);
 
 	if (r)
 		return r;
@@ -85,8 +85,7 @@ static int new_entry(const struct tpi_thin_list *thins, const char *name,
 
 /*---------------------------- create ---------------------------------------*/
 
-static int plan_create(struct tp_catalogue *catalogue,
-		       const struct tpi_thin_list *thins, void *context,
+static int plan_create(struct tp_catalogue *catalogue, void *context,
 		       struct tpi_edit *edit)
 {
 	struct wish *wish = context;
@@ -94,7 +93,7 @@ static int plan_create(struct tp_catalogue *catalogue,
 	int r = check_not_taken(catalogue, wish->new_name);
 
 	if (!r)
-		r = new_entry(thins, wish->new_name, &new);
+		r = new_entry(catalogue, wish->new_name, &new);
 	if (r)
 		return r;
 	new->size = wish->size;
@@ -131,8 +130,7 @@ int tp_catalogue_create(struct tp_catalogue *catalogue, const char *name,
 /*---------------------------- snapshot -------------------------------------*/
 
 /* A snapshot can be written even if its origin cannot. */
-static int plan_snapshot(struct tp_catalogue *catalogue,
-			 const struct tpi_thin_list *thins, void *context,
+static int plan_snapshot(struct tp_catalogue *catalogue, void *context,
 			 struct tpi_edit *edit)
 {
 	struct wish *wish = context;
@@ -142,7 +140,7 @@ static int plan_snapshot(struct tp_catalogue *catalogue,
 	if (!r)
 		r = check_not_taken(catalogue, wish->new_name);
 	if (!r)
-		r = new_entry(thins, wish->new_name, &new);
+		r = new_entry(catalogue, wish->new_name, &new);
 	if (r)
 		return r;
 	new->origin = origin->id;
@@ -176,12 +174,12 @@ int tp_catalogue_snapshot(struct tp_catalogue *catalogue, const char *origin,
 
 /*---------------------------- adopt ----------------------------------------*/
 
-static int plan_adopt(struct tp_catalogue *catalogue,
-		      const struct tpi_thin_list *thins, void *context,
+static int plan_adopt(struct tp_catalogue *catalogue, void *context,
 		      struct tpi_edit *edit)
 {
 	const struct wish *wish = context;
-	const struct tp_thin_info *info = tpi_thin_list_find(thins, wish->id);
+	const struct tp_thin_info *info =
+		tpi_thin_list_find(&catalogue->thins, wish->id);
 	struct tpi_entry *new = tpi_table_find_id(&catalogue->table, wish->id);
 	int r;
 
@@ -219,8 +217,7 @@ int tp_catalogue_adopt(struct tp_catalogue *catalogue, uint32_t id,
 
 /*---------------------------- rename and resize ----------------------------*/
 
-static int plan_rename(struct tp_catalogue *catalogue,
-		       const struct tpi_thin_list *thins, void *context,
+static int plan_rename(struct tp_catalogue *catalogue, void *context,
 		       struct tpi_edit *edit)
 {
 	const struct wish *wish = context;
@@ -250,8 +247,7 @@ int tp_catalogue_rename(struct tp_catalogue *catalogue, const char *name,
 	return r ? r : tpi_catalogue_change(catalogue, plan_rename, &wish);
 }
 
-static int plan_resize(struct tp_catalogue *catalogue,
-		       const struct tpi_thin_list *thins, void *context,
+static int plan_resize(struct tp_catalogue *catalogue, void *context,
 		       struct tpi_edit *edit)
 {
 	const struct wish *wish = context;
@@ -282,8 +278,7 @@ int tp_catalogue_resize(struct tp_catalogue *catalogue, const char *name,
 
 /*---------------------------- delete ---------------------------------------*/
 
-static int plan_delete(struct tp_catalogue *catalogue,
-		       const struct tpi_thin_list *thins, void *context,
+static int plan_delete(struct tp_catalogue *catalogue, void *context,
 		       struct tpi_edit *edit)
 {
 	const struct wish *wish = context;
@@ -306,13 +301,12 @@ int tp_catalogue_delete(struct tp_catalogue *catalogue, const char *name)
 	return tpi_catalogue_change(catalogue, plan_delete, &wish);
 }
 
-static int plan_delete_id(struct tp_catalogue *catalogue,
-			  const struct tpi_thin_list *thins, void *context,
+static int plan_delete_id(struct tp_catalogue *catalogue, void *context,
 			  struct tpi_edit *edit)
 {
 	const struct wish *wish = context;
 
-	if (!tpi_thin_list_find(thins, wish->id))
+	if (!tpi_thin_list_find(&catalogue->thins, wish->id))
 		return tpi_no_such_thin(wish->id);
 	*edit = (struct tpi_edit){
 		.kind = TPI_CHANGE_DELETE,

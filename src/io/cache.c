@@ -118,12 +118,43 @@ static struct block *find(const struct tpi_cache *cache, tp_mblock number)
 	return block;
 }
 
-static void table_add(struct block *block)
+static void chain_up(struct block *block)
 {
 	struct block **bucket = bucket_of(block->cache, block->number);
 
 	block->chain = *bucket;
 	*bucket = block;
+}
+
+/* A table that cannot grow is only slower. */
+static void table_grow(struct tpi_cache *cache)
+{
+	struct block **old = cache->buckets;
+	size_t nr_old = cache->nr_buckets;
+	struct block **buckets = calloc(2 * nr_old, sizeof(*buckets));
+
+	if (!buckets)
+		return;
+	cache->buckets = buckets;
+	cache->nr_buckets = 2 * nr_old;
+	for (size_t i = 0; i < nr_old; i++) {
+		while (old[i]) {
+			struct block *block = old[i];
+
+			old[i] = block->chain;
+			chain_up(block);
+		}
+	}
+	free(old);
+}
+
+static void table_add(struct block *block)
+{
+	struct tpi_cache *cache = block->cache;
+
+	if (cache->nr_blocks > cache->nr_buckets)
+		table_grow(cache);
+	chain_up(block);
 }
 
 static void table_remove(struct block *block)
@@ -233,8 +264,6 @@ int tpi_cache_new(struct tpi_channel *channel, tp_mblock nr_blocks,
 	cache->limit_blocks =
 		tpi_max(limit_bytes / TPI_MBLOCK_BYTES, MIN_LIMIT_BLOCKS);
 	cache->nr_buckets = MIN_LIMIT_BLOCKS;
-	while (cache->nr_buckets < cache->limit_blocks)
-		cache->nr_buckets *= 2;
 	cache->buckets = calloc(cache->nr_buckets, sizeof(*cache->buckets));
 	if (!cache->buckets) {
 		free(cache);
@@ -298,8 +327,8 @@ static void evict_least_recent(struct tpi_cache *cache)
  * dirty. */
 static size_t limit_now(const struct tpi_cache *cache)
 {
-	return tpi_max(cache->limit_blocks, cache->nr_dirty + cache->nr_frozen +
-						    MIN_CLEAN_BLOCKS);
+	return tpi_max(cache->limit_blocks,
+		       cache->nr_dirty + cache->nr_frozen + MIN_CLEAN_BLOCKS);
 }
 
 void tpi_cache_trim(struct tpi_cache *cache)

@@ -37,8 +37,7 @@ static void walk_init(struct walk *walk, uint32_t value_size)
 	walk->tree = world_tree(&walk->world, value_size);
 	walk->base = world_random(2) ? 0 : world_random(UINT64_MAX / 2);
 	walk->models = calloc(NR_TREES, sizeof(*walk->models));
-	ck_assert_int_eq(tpi_btree_empty(&walk->tree, &walk->models[0].root),
-			 0);
+	must(tpi_btree_empty(&walk->tree, &walk->models[0].root) == 0);
 }
 
 static void walk_exit(struct walk *walk)
@@ -72,9 +71,9 @@ static void compare_entry(void *context, uint64_t key, const void *value,
 	char expected[WORLD_MAX_VALUE];
 	uint64_t i = next_in_model(model, comparison->next);
 
-	ck_assert_uint_eq(key, comparison->walk->base + i);
+	must(key == comparison->walk->base + i);
 	world_value(comparison->size, model->things[i], expected);
-	ck_assert_mem_eq(value, expected, comparison->size);
+	must(!memcmp(value, expected, comparison->size));
 	comparison->next = i + 1;
 }
 
@@ -93,8 +92,7 @@ static void check_all(struct walk *walk)
 			continue;
 		world_check_tree(&walk->world, &walk->tree, model->root,
 				 compare_entry, &comparison);
-		ck_assert_uint_eq(next_in_model(model, comparison.next),
-				  NR_KEYS);
+		must(next_in_model(model, comparison.next) == NR_KEYS);
 	}
 	world_check_end(&walk->world);
 }
@@ -125,9 +123,8 @@ static void insert_at(struct walk *walk, struct model *model, uint64_t begin,
 		nr_new += !*there;
 		*there = things[i];
 	}
-	ck_assert_uint_eq(world_insert(&walk->world, &walk->tree, &model->root,
-				       walk->base + begin, things, nr),
-			  nr_new);
+	must(world_insert(&walk->world, &walk->tree, &model->root,
+			  walk->base + begin, things, nr) == nr_new);
 }
 
 static void insert_one(struct walk *walk, struct model *model)
@@ -174,7 +171,7 @@ static void remove_at(struct walk *walk, struct model *model, uint64_t begin,
 	}
 	removed = world_remove(&walk->world, &walk->tree, &model->root,
 			       walk->base + begin, walk->base + begin + nr);
-	ck_assert_uint_le(removed, there);
+	must(removed <= there);
 }
 
 static void remove_scattered(struct walk *walk, struct model *model)
@@ -222,7 +219,7 @@ static void snapshot(struct walk *walk, struct model *model)
 
 	if (other->root)
 		world_delete(&walk->world, &walk->tree, other->root);
-	ck_assert_int_eq(tpi_tm_inc(&walk->world.tm, model->root), 0);
+	must(tpi_tm_inc(&walk->world.tm, model->root) == 0);
 	*other = *model;
 }
 
@@ -246,11 +243,11 @@ static void look_up(struct walk *walk, const struct model *model, uint64_t i)
 	WORLD_RETRY(&walk->world, r,
 		    tpi_btree_lookup(&walk->tree, model->root, walk->base + i,
 				     value));
-	ck_assert_int_eq(r, model->things[i] ? 0 : -ENODATA);
+	must(r == (model->things[i] ? 0 : -ENODATA));
 	if (r)
 		return;
 	world_value(walk->tree.type.size, model->things[i], expected);
-	ck_assert_mem_eq(value, expected, walk->tree.type.size);
+	must(!memcmp(value, expected, walk->tree.type.size));
 }
 
 static void look_next(struct walk *walk, const struct model *model, uint64_t i)
@@ -262,9 +259,9 @@ static void look_next(struct walk *walk, const struct model *model, uint64_t i)
 	WORLD_RETRY(&walk->world, r,
 		    tpi_btree_next(&walk->tree, model->root, walk->base + i,
 				   &found, value));
-	ck_assert_int_eq(r, expected < NR_KEYS ? 0 : -ENODATA);
+	must(r == (expected < NR_KEYS ? 0 : -ENODATA));
 	if (!r)
-		ck_assert_uint_eq(found, walk->base + expected);
+		must(found == walk->base + expected);
 }
 
 static void look_previous(struct walk *walk, const struct model *model,
@@ -279,9 +276,9 @@ static void look_previous(struct walk *walk, const struct model *model,
 	WORLD_RETRY(&walk->world, r,
 		    tpi_btree_previous(&walk->tree, model->root, walk->base + i,
 				       &found, value));
-	ck_assert_int_eq(r, after ? 0 : -ENODATA);
+	must(r == (after ? 0 : -ENODATA));
 	if (!r)
-		ck_assert_uint_eq(found, walk->base + after - 1);
+		must(found == walk->base + after - 1);
 }
 
 static void look_around(struct walk *walk, struct model *model)
@@ -300,10 +297,10 @@ static void look_around(struct walk *walk, struct model *model)
 typedef void (*step_fn)(struct walk *walk, struct model *model);
 
 static const step_fn steps[] = {
-	insert_one,	  insert_run,	insert_in_order, insert_in_order,
-	insert_scattered, remove_short, remove_short,	 remove_long,
-	remove_scattered, remove_most,	snapshot,	 snapshot,
-	commit,		  go_cold,	go_cold,	 look_around,
+	insert_one,       insert_run,   insert_in_order, insert_in_order,
+	insert_scattered, remove_short, remove_short,    remove_long,
+	remove_scattered, remove_most,  snapshot,        snapshot,
+	commit,           go_cold,      go_cold,         look_around,
 };
 
 static void one_step(struct walk *walk)

@@ -4,6 +4,7 @@
  * does not confuse it.  What a crash leaves is the pool's tests' to see.
  */
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,9 +24,11 @@ static struct tp_catalogue *catalogue;
 
 /*---------------------------- a pool ---------------------------------------*/
 
+static struct tp_pool_options options = TP_POOL_OPTIONS_INIT;
+
 static void open_pool(void)
 {
-	ck_assert_int_eq(tp_pool_open(metadata, data, NULL, &pool), 0);
+	ck_assert_int_eq(tp_pool_open(metadata, data, &options, &pool), 0);
 }
 
 static void open_catalogue(void)
@@ -107,17 +110,23 @@ static unsigned nr_listed(void)
 	return nr;
 }
 
+static uint64_t used_data_blocks(void)
+{
+	struct tp_pool_status status = TP_POOL_STATUS_INIT;
+
+	ck_assert_int_eq(tp_pool_get_status(pool, &status), 0);
+
+	return status.used_data_blocks;
+}
+
 /*---------------------------- making volumes -------------------------------*/
 
 START_TEST(test_a_new_pool_has_an_empty_catalogue)
 {
-	struct tp_pool_status status = TP_POOL_STATUS_INIT;
-
 	begin();
 	ck_assert_uint_eq(nr_listed(), 0);
 	ck_assert(!is_there("base"));
-	ck_assert_int_eq(tp_pool_get_status(pool, &status), 0);
-	ck_assert_uint_eq(status.used_data_blocks, 0);
+	ck_assert_uint_eq(used_data_blocks(), 0);
 	end();
 }
 END_TEST
@@ -352,7 +361,6 @@ END_TEST
 
 START_TEST(test_a_page_without_entries_is_given_back)
 {
-	struct tp_pool_status status = TP_POOL_STATUS_INIT;
 	tp_vblock last;
 
 	begin();
@@ -360,8 +368,7 @@ START_TEST(test_a_page_without_entries_is_given_back)
 	ck_assert_int_eq(tpi_pool_last_page(pool, &last), 0);
 	ck_assert_int_eq(tp_catalogue_delete(catalogue, "a"), 0);
 	ck_assert_int_eq(tpi_pool_last_page(pool, &last), -ENODATA);
-	ck_assert_int_eq(tp_pool_get_status(pool, &status), 0);
-	ck_assert_uint_le(status.used_data_blocks, 1); /* the spare */
+	ck_assert_uint_le(used_data_blocks(), 1); /* the spare */
 	end();
 }
 END_TEST
@@ -385,6 +392,78 @@ START_TEST(test_a_page_may_be_missing_before_another)
 	reopen();
 	ck_assert_uint_eq(nr_listed(), 4);
 	end();
+}
+END_TEST
+
+static void fill_pool(const char *name)
+{
+	static const char block[65536] = { 1 };
+	struct tp_thin *thin;
+	int r = 0;
+
+	ck_assert_int_eq(tp_catalogue_open_thin(catalogue, name, NULL, &thin),
+			 0);
+	for (uint64_t at = 0; !r; at += sizeof(block))
+		r = tp_thin_write(thin, block, sizeof(block), at, 0);
+	ck_assert_int_eq(r, -ENOSPC);
+	ck_assert_int_eq(tp_thin_close(thin), 0);
+	ck_assert_uint_eq(used_data_blocks(), DATA_BYTES / 65536);
+}
+
+/* Deleting is the way out of a full pool, and has to write a page. */
+START_TEST(test_a_full_pool_can_be_changed_and_emptied)
+{
+	options.flags = TP_POOL_ERROR_IF_NO_SPACE;
+	begin();
+	ck_assert_int_eq(
+		tp_catalogue_create(catalogue, "full", 1 << 30, 0, NULL), 0);
+	create("a");
+	create("b");
+	fill_pool("full");
+	ck_assert_int_eq(tp_catalogue_rename(catalogue, "a", "c"), 0);
+	ck_assert_int_eq(tp_catalogue_delete(catalogue, "b"), 0);
+	create("d");
+	reopen();
+	ck_assert_uint_eq(nr_listed(), 3);
+	ck_assert_int_eq(tp_catalogue_delete(catalogue, "full"), 0);
+	ck_assert_uint_le(used_data_blocks(), 2);
+	reopen();
+	ck_assert(is_there("c") && is_there("d") && !is_there("full"));
+	end();
+	options.flags = 0;
+}
+END_TEST
+
+/* A blocking call runs the loop itself there. */
+START_TEST(test_a_host_driven_pool_has_one_too)
+{
+	options.flags = TP_POOL_HOST_DRIVEN;
+	begin();
+	create("a");
+	ck_assert_int_eq(tp_catalogue_snapshot(catalogue, "a", "b", NULL), 0);
+	reopen();
+	ck_assert_uint_eq(nr_listed(), 2);
+	ck_assert_int_eq(tp_catalogue_delete(catalogue, "a"), 0);
+	end();
+	options.flags = 0;
+}
+END_TEST
+
+/* It can be read, and refuses to be changed. */
+START_TEST(test_a_read_only_pool_shows_its_names)
+{
+	begin();
+	create("a");
+	options.flags = TP_POOL_READ_ONLY;
+	reopen();
+	ck_assert_uint_eq(find("a").size, VOLUME_BYTES);
+	ck_assert_int_eq(tp_catalogue_create(catalogue, "b", VOLUME_BYTES, 0,
+					     NULL),
+			 -EOPNOTSUPP);
+	ck_assert_int_eq(tp_catalogue_delete(catalogue, "a"), -EOPNOTSUPP);
+	ck_assert_uint_eq(nr_listed(), 1);
+	end();
+	options.flags = 0;
 }
 END_TEST
 
@@ -550,25 +629,25 @@ static uint64_t size_of(struct tp_thin *thin)
 
 START_TEST(test_a_thin_opens_with_the_catalogues_size)
 {
-	struct tp_thin_options options = TP_THIN_OPTIONS_INIT;
+	struct tp_thin_options asked = TP_THIN_OPTIONS_INIT;
 	struct tp_thin *thin;
 
 	begin();
 	create("a");
-	ck_assert_int_eq(tp_thin_open(pool, 0, &options, &thin), 0);
+	ck_assert_int_eq(tp_thin_open(pool, 0, &asked, &thin), 0);
 	ck_assert_uint_eq(size_of(thin), VOLUME_BYTES);
 	ck_assert_int_eq(tp_thin_close(thin), 0);
 
-	options.size = 4096;
-	ck_assert_int_eq(
-		tp_catalogue_open_thin(catalogue, "a", &options, &thin), 0);
+	asked.size = 4096;
+	ck_assert_int_eq(tp_catalogue_open_thin(catalogue, "a", &asked, &thin),
+			 0);
 	ck_assert_uint_eq(size_of(thin), 4096);
 	ck_assert_int_eq(tp_thin_close(thin), 0);
 
 	/* One that it does not know has no size. */
-	options.size = 0;
+	asked.size = 0;
 	ck_assert_int_eq(tp_pool_create_thin(pool, 5), 0);
-	ck_assert_int_eq(tp_thin_open(pool, 5, &options, &thin), -EINVAL);
+	ck_assert_int_eq(tp_thin_open(pool, 5, &asked, &thin), -EINVAL);
 	end();
 }
 END_TEST
@@ -742,29 +821,41 @@ START_TEST(test_ids_taken_meanwhile_do_no_harm)
 }
 END_TEST
 
-/* An event handler runs on the run loop, and may look and change. */
+struct handled {
+	sem_t done;
+	int r;
+};
+
 static void change_from_handler(void *context, const struct tp_event *event)
 {
-	int *r = context;
+	struct handled *handled = context;
 
-	if (event->kind == TP_EVENT_RESUME)
-		*r = tp_catalogue_create(catalogue, "from-handler", 512, 0,
-					 NULL);
+	if (event->kind != TP_EVENT_RESUME)
+		return;
+	handled->r =
+		tp_catalogue_create(catalogue, "from-handler", 512, 0, NULL);
+	sem_post(&handled->done);
 }
 
+/* A handler runs on the run loop, which a change of another thread waits for:
+ * neither may wait for the other for ever. */
 START_TEST(test_an_event_handler_may_change_it)
 {
-	int r = -1;
+	struct handled handled = { .r = -1 };
 
 	begin();
-	ck_assert_int_eq(
-		tp_pool_set_event_handler(pool, change_from_handler, &r), 0);
+	sem_init(&handled.done, 0, 0);
+	ck_assert_int_eq(tp_pool_set_event_handler(pool, change_from_handler,
+						   &handled),
+			 0);
 	ck_assert_int_eq(tp_pool_suspend(pool), 0);
 	ck_assert_int_eq(tp_pool_resume(pool, NULL), 0);
 	create("a");
+	sem_wait(&handled.done);
 	ck_assert_int_eq(tp_pool_set_event_handler(pool, NULL, NULL), 0);
-	ck_assert_int_eq(r, 0);
+	ck_assert_int_eq(handled.r, 0);
 	ck_assert(is_there("from-handler"));
+	ck_assert(is_there("a"));
 	end();
 }
 END_TEST
@@ -785,6 +876,9 @@ int main(void)
 		test_thousands_of_names_are_kept_on_several_pages,
 		test_a_page_without_entries_is_given_back,
 		test_a_page_may_be_missing_before_another,
+		test_a_full_pool_can_be_changed_and_emptied,
+		test_a_host_driven_pool_has_one_too,
+		test_a_read_only_pool_shows_its_names,
 		test_thins_without_an_entry_are_listed_by_id,
 		test_listing_stops_when_told_to,
 		test_the_catalogues_own_thin_is_not_a_volume,

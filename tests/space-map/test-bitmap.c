@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "space-map/world.h"
+#include "space-map/maps.h"
 
 static void fill(struct tpi_disk_bitmap *bitmap, const unsigned *counts,
 		 unsigned nr)

@@ -4,52 +4,52 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "space-map/world.h"
+#include "space-map/maps.h"
 
 #define CACHE_BYTES (64 * TPI_MBLOCK_BYTES) /* as small as can be */
 #define NR_MBLOCKS 4000
 
-static int alloc(struct world *w, tp_dblock hint, tp_dblock max,
+static int alloc(struct maps *maps, tp_dblock hint, tp_dblock max,
 		 tp_dblock *begin, tp_dblock *nr)
 {
-	return WAIT(w, tpi_data_sm_alloc(w->data, hint, max, begin, nr));
+	return WAIT(maps, tpi_data_sm_alloc(maps->data, hint, max, begin, nr));
 }
 
 /* Hand out and count. */
-static void provision(struct world *w, uint32_t *counts, tp_dblock nr)
+static void provision(struct maps *maps, uint32_t *counts, tp_dblock nr)
 {
 	tp_dblock begin, got;
 
 	for (; nr; nr -= got) {
-		ck_assert_int_eq(alloc(w, 0, nr, &begin, &got), 0);
-		ck_assert_int_eq(tpi_data_sm_inc(w->data, begin, got), 0);
+		ck_assert_int_eq(alloc(maps, 0, nr, &begin, &got), 0);
+		ck_assert_int_eq(tpi_data_sm_inc(maps->data, begin, got), 0);
 		for (tp_dblock i = 0; i < got; i++)
 			EXPECT(counts[begin + i]++ == 0);
 	}
 }
 
-static uint32_t count(struct world *w, tp_dblock block)
+static uint32_t count(struct maps *maps, tp_dblock block)
 {
 	uint32_t result = 0;
 
-	EXPECT(!WAIT(w, tpi_data_sm_count(w->data, block, &result)));
+	EXPECT(!WAIT(maps, tpi_data_sm_count(maps->data, block, &result)));
 	return result;
 }
 
-static void check_counts(struct world *w, const uint32_t *counts)
+static void check_counts(struct maps *maps, const uint32_t *counts)
 {
 	tp_dblock i;
 
-	for (i = 0; i < tpi_data_sm_nr_blocks(w->data); i++)
-		EXPECT(count(w, i) == counts[i]);
+	for (i = 0; i < tpi_data_sm_nr_blocks(maps->data); i++)
+		EXPECT(count(maps, i) == counts[i]);
 }
 
-static void commit_and_check(struct world *w, const uint32_t *counts)
+static void commit_and_check(struct maps *maps, const uint32_t *counts)
 {
-	world_commit(w);
-	world_check_disk(w, NULL, counts);
-	ck_assert_int_eq(world_reopen(w), 0);
-	check_counts(w, counts);
+	maps_commit(maps);
+	maps_check_disk(maps, NULL, counts);
+	ck_assert_int_eq(maps_reopen(maps), 0);
+	check_counts(maps, counts);
 }
 
 /*---------------------------- allocation -----------------------------------*/
@@ -58,17 +58,17 @@ START_TEST(test_a_new_map_is_free_from_end_to_end)
 {
 	uint32_t counts[20000] = { 0 };
 	tp_dblock begin, nr;
-	struct world w;
+	struct maps maps;
 
-	world_format(&w, NR_MBLOCKS, NR_MBLOCKS, 20000, CACHE_BYTES);
-	ck_assert_uint_eq(tpi_data_sm_nr_blocks(w.data), 20000);
-	ck_assert_uint_eq(tpi_data_sm_nr_free(w.data), 20000);
-	ck_assert_uint_eq(tpi_data_sm_nr_used(w.data), 0);
-	commit_and_check(&w, counts);
-	ck_assert_int_eq(alloc(&w, 0, 100, &begin, &nr), 0);
+	maps_format(&maps, NR_MBLOCKS, NR_MBLOCKS, 20000, CACHE_BYTES);
+	ck_assert_uint_eq(tpi_data_sm_nr_blocks(maps.data), 20000);
+	ck_assert_uint_eq(tpi_data_sm_nr_free(maps.data), 20000);
+	ck_assert_uint_eq(tpi_data_sm_nr_used(maps.data), 0);
+	commit_and_check(&maps, counts);
+	ck_assert_int_eq(alloc(&maps, 0, 100, &begin, &nr), 0);
 	ck_assert_uint_eq(begin, 0);
 	ck_assert_uint_eq(nr, 100);
-	world_exit(&w);
+	maps_exit(&maps);
 }
 END_TEST
 
@@ -76,32 +76,32 @@ END_TEST
 START_TEST(test_runs_begin_at_the_hint_and_go_up_to_what_is_taken)
 {
 	tp_dblock begin, nr;
-	struct world w;
+	struct maps maps;
 
-	world_format(&w, NR_MBLOCKS, NR_MBLOCKS, 1000, CACHE_BYTES);
-	ck_assert_int_eq(alloc(&w, 500, 10, &begin, &nr), 0);
+	maps_format(&maps, NR_MBLOCKS, NR_MBLOCKS, 1000, CACHE_BYTES);
+	ck_assert_int_eq(alloc(&maps, 500, 10, &begin, &nr), 0);
 	ck_assert_uint_eq(begin, 500);
 	ck_assert_uint_eq(nr, 10);
-	ck_assert_int_eq(alloc(&w, 400, 1000, &begin, &nr), 0);
+	ck_assert_int_eq(alloc(&maps, 400, 1000, &begin, &nr), 0);
 	ck_assert_uint_eq(begin, 400);
 	ck_assert_uint_eq(nr, 100);
-	ck_assert_int_eq(alloc(&w, 400, 1000, &begin, &nr), 0);
+	ck_assert_int_eq(alloc(&maps, 400, 1000, &begin, &nr), 0);
 	ck_assert_uint_eq(begin, 510);
 	ck_assert_uint_eq(nr, 490);
-	ck_assert_int_eq(alloc(&w, 999, 1000, &begin, &nr), 0);
+	ck_assert_int_eq(alloc(&maps, 999, 1000, &begin, &nr), 0);
 	ck_assert_uint_eq(begin, 0);
 	ck_assert_uint_eq(nr, 400);
-	ck_assert_int_eq(alloc(&w, 0, 1, &begin, &nr), -ENOSPC);
+	ck_assert_int_eq(alloc(&maps, 0, 1, &begin, &nr), -ENOSPC);
 
-	tpi_data_sm_give_back(w.data, 63, 3);
-	ck_assert_int_eq(alloc(&w, 70, 2, &begin, &nr), 0);
+	tpi_data_sm_give_back(maps.data, 63, 3);
+	ck_assert_int_eq(alloc(&maps, 70, 2, &begin, &nr), 0);
 	ck_assert_uint_eq(begin, 63);
 	ck_assert_uint_eq(nr, 2);
-	ck_assert_int_eq(alloc(&w, 12345, 2, &begin, &nr), 0);
+	ck_assert_int_eq(alloc(&maps, 12345, 2, &begin, &nr), 0);
 	ck_assert_uint_eq(begin, 65);
 	ck_assert_uint_eq(nr, 1);
-	ck_assert_uint_eq(tpi_data_sm_nr_free(w.data), 0);
-	world_exit(&w);
+	ck_assert_uint_eq(tpi_data_sm_nr_free(maps.data), 0);
+	maps_exit(&maps);
 }
 END_TEST
 
@@ -110,20 +110,20 @@ START_TEST(test_every_block_is_handed_out_once)
 	const tp_dblock nr_blocks = 3 * TPI_BITMAP_ENTRIES + 77;
 	bool *taken = calloc(nr_blocks, sizeof(*taken));
 	tp_dblock begin, nr, i, nr_taken = 0;
-	struct world w;
+	struct maps maps;
 
-	world_format(&w, NR_MBLOCKS, NR_MBLOCKS, nr_blocks, CACHE_BYTES);
-	while (!alloc(&w, chance(nr_blocks), 1 + chance(300), &begin, &nr)) {
+	maps_format(&maps, NR_MBLOCKS, NR_MBLOCKS, nr_blocks, CACHE_BYTES);
+	while (!alloc(&maps, chance(nr_blocks), 1 + chance(300), &begin, &nr)) {
 		for (i = begin; i < begin + nr; i++) {
 			EXPECT(!taken[i]);
 			taken[i] = true;
 		}
 		nr_taken += nr;
-		EXPECT(tpi_data_sm_nr_free(w.data) == nr_blocks - nr_taken);
+		EXPECT(tpi_data_sm_nr_free(maps.data) == nr_blocks - nr_taken);
 	}
 	ck_assert_uint_eq(nr_taken, nr_blocks);
 	free(taken);
-	world_exit(&w);
+	maps_exit(&maps);
 }
 END_TEST
 
@@ -131,21 +131,21 @@ START_TEST(test_a_map_without_blocks_grows_and_allocates)
 {
 	uint32_t *counts = calloc(50000, sizeof(*counts));
 	tp_dblock begin, nr;
-	struct world w;
+	struct maps maps;
 
-	world_format(&w, NR_MBLOCKS, NR_MBLOCKS, 0, CACHE_BYTES);
-	ck_assert_int_eq(alloc(&w, 0, 1, &begin, &nr), -ENOSPC);
-	commit_and_check(&w, counts);
-	ck_assert_int_eq(alloc(&w, 7, 1, &begin, &nr), -ENOSPC);
-	ck_assert_int_eq(tpi_data_sm_grow(w.data, 50000), 0);
-	ck_assert_uint_eq(tpi_data_sm_nr_free(w.data), 50000);
-	provision(&w, counts, 50000);
-	ck_assert_int_eq(alloc(&w, 7, 1, &begin, &nr), -ENOSPC);
-	commit_and_check(&w, counts);
-	ck_assert_int_eq(tpi_data_sm_grow(w.data, 49999), -EINVAL);
-	ck_assert_int_eq(tpi_data_sm_grow(w.data, UINT64_MAX), -EINVAL);
+	maps_format(&maps, NR_MBLOCKS, NR_MBLOCKS, 0, CACHE_BYTES);
+	ck_assert_int_eq(alloc(&maps, 0, 1, &begin, &nr), -ENOSPC);
+	commit_and_check(&maps, counts);
+	ck_assert_int_eq(alloc(&maps, 7, 1, &begin, &nr), -ENOSPC);
+	ck_assert_int_eq(tpi_data_sm_grow(maps.data, 50000), 0);
+	ck_assert_uint_eq(tpi_data_sm_nr_free(maps.data), 50000);
+	provision(&maps, counts, 50000);
+	ck_assert_int_eq(alloc(&maps, 7, 1, &begin, &nr), -ENOSPC);
+	commit_and_check(&maps, counts);
+	ck_assert_int_eq(tpi_data_sm_grow(maps.data, 49999), -EINVAL);
+	ck_assert_int_eq(tpi_data_sm_grow(maps.data, UINT64_MAX), -EINVAL);
 	free(counts);
-	world_exit(&w);
+	maps_exit(&maps);
 }
 END_TEST
 
@@ -156,19 +156,19 @@ START_TEST(test_growing_in_steps_keeps_all_counts)
 					  16320, 16321, 32640, 70000, 70001 };
 	uint32_t *counts = calloc(70001, sizeof(*counts));
 	tp_dblock begin, nr;
-	struct world w;
+	struct maps maps;
 	unsigned i;
 
-	world_format(&w, NR_MBLOCKS, NR_MBLOCKS, 0, CACHE_BYTES);
+	maps_format(&maps, NR_MBLOCKS, NR_MBLOCKS, 0, CACHE_BYTES);
 	for (i = 0; i < TPI_ARRAY_SIZE(sizes); i++) {
-		ck_assert_int_eq(tpi_data_sm_grow(w.data, sizes[i]), 0);
-		provision(&w, counts, tpi_data_sm_nr_free(w.data));
-		ck_assert_int_eq(alloc(&w, 7, 1, &begin, &nr), -ENOSPC);
+		ck_assert_int_eq(tpi_data_sm_grow(maps.data, sizes[i]), 0);
+		provision(&maps, counts, tpi_data_sm_nr_free(maps.data));
+		ck_assert_int_eq(alloc(&maps, 7, 1, &begin, &nr), -ENOSPC);
 		if (i % 2)
-			commit_and_check(&w, counts);
+			commit_and_check(&maps, counts);
 	}
 	free(counts);
-	world_exit(&w);
+	maps_exit(&maps);
 }
 END_TEST
 
@@ -179,27 +179,27 @@ START_TEST(test_a_block_handed_out_is_not_counted_by_a_close)
 {
 	uint32_t counts[1000] = { 0 };
 	tp_dblock begin, nr, other;
-	struct world w;
+	struct maps maps;
 
-	world_format(&w, NR_MBLOCKS, NR_MBLOCKS, 1000, CACHE_BYTES);
-	ck_assert_int_eq(alloc(&w, 0, 5, &begin, &nr), 0);
-	world_commit(&w);
-	world_check_disk(&w, NULL, counts);
-	ck_assert_uint_eq(tpi_data_sm_nr_free(w.data), 995);
-	ck_assert_uint_eq(tpi_data_sm_nr_used(w.data), 0);
-	ck_assert_int_eq(alloc(&w, 0, 5, &other, &nr), 0);
+	maps_format(&maps, NR_MBLOCKS, NR_MBLOCKS, 1000, CACHE_BYTES);
+	ck_assert_int_eq(alloc(&maps, 0, 5, &begin, &nr), 0);
+	maps_commit(&maps);
+	maps_check_disk(&maps, NULL, counts);
+	ck_assert_uint_eq(tpi_data_sm_nr_free(maps.data), 995);
+	ck_assert_uint_eq(tpi_data_sm_nr_used(maps.data), 0);
+	ck_assert_int_eq(alloc(&maps, 0, 5, &other, &nr), 0);
 	ck_assert_uint_eq(other, 5);
 
 	/* Its preparation ends in a later transaction. */
-	ck_assert_int_eq(tpi_data_sm_inc(w.data, begin, 5), 0);
-	ck_assert_uint_eq(tpi_data_sm_nr_used(w.data), 5);
-	ck_assert_uint_eq(tpi_data_sm_nr_free(w.data), 990);
-	world_commit(&w);
-	ck_assert_uint_eq(tpi_data_sm_nr_used(w.data), 5);
-	ck_assert_uint_eq(tpi_data_sm_nr_free(w.data), 990);
-	ck_assert_int_eq(world_reopen(&w), 0);
-	ck_assert_uint_eq(tpi_data_sm_nr_free(w.data), 995);
-	world_exit(&w);
+	ck_assert_int_eq(tpi_data_sm_inc(maps.data, begin, 5), 0);
+	ck_assert_uint_eq(tpi_data_sm_nr_used(maps.data), 5);
+	ck_assert_uint_eq(tpi_data_sm_nr_free(maps.data), 990);
+	maps_commit(&maps);
+	ck_assert_uint_eq(tpi_data_sm_nr_used(maps.data), 5);
+	ck_assert_uint_eq(tpi_data_sm_nr_free(maps.data), 990);
+	ck_assert_int_eq(maps_reopen(&maps), 0);
+	ck_assert_uint_eq(tpi_data_sm_nr_free(maps.data), 995);
+	maps_exit(&maps);
 }
 END_TEST
 
@@ -209,22 +209,22 @@ START_TEST(test_a_freed_block_is_withheld_until_it_is_released)
 	uint32_t counts[1000] = { 0 };
 	struct tpi_freed_run *runs;
 	tp_dblock begin, nr, i;
-	struct world w;
+	struct maps maps;
 	size_t nr_runs;
 
-	world_format(&w, NR_MBLOCKS, NR_MBLOCKS, 1000, CACHE_BYTES);
-	provision(&w, counts, 1000);
-	world_commit(&w);
-	ck_assert_int_eq(tpi_data_sm_dec(w.data, 10, 20), 0);
-	ck_assert_int_eq(tpi_data_sm_mark_discarded(w.data, 15, 5), 0);
-	ck_assert_uint_eq(tpi_data_sm_nr_changes(w.data), 20);
-	ck_assert_int_eq(alloc(&w, 0, 1, &begin, &nr), -ENOSPC);
-	ck_assert_int_eq(world_close(&w), 0);
-	ck_assert_uint_eq(tpi_data_sm_nr_changes(w.data), 0);
-	world_write(&w);
-	ck_assert_int_eq(alloc(&w, 0, 1, &begin, &nr), -ENOSPC);
+	maps_format(&maps, NR_MBLOCKS, NR_MBLOCKS, 1000, CACHE_BYTES);
+	provision(&maps, counts, 1000);
+	maps_commit(&maps);
+	ck_assert_int_eq(tpi_data_sm_dec(maps.data, 10, 20), 0);
+	ck_assert_int_eq(tpi_data_sm_mark_discarded(maps.data, 15, 5), 0);
+	ck_assert_uint_eq(tpi_data_sm_nr_changes(maps.data), 20);
+	ck_assert_int_eq(alloc(&maps, 0, 1, &begin, &nr), -ENOSPC);
+	ck_assert_int_eq(maps_close(&maps), 0);
+	ck_assert_uint_eq(tpi_data_sm_nr_changes(maps.data), 0);
+	maps_write(&maps);
+	ck_assert_int_eq(alloc(&maps, 0, 1, &begin, &nr), -ENOSPC);
 
-	tpi_data_sm_take_freed(w.data, &runs, &nr_runs);
+	tpi_data_sm_take_freed(maps.data, &runs, &nr_runs);
 	ck_assert_uint_eq(nr_runs, 3);
 	for (i = 0; i < 3; i++) {
 		static const struct tpi_freed_run expected[] = {
@@ -236,15 +236,15 @@ START_TEST(test_a_freed_block_is_withheld_until_it_is_released)
 		ck_assert(runs[i].discarded == expected[i].discarded);
 	}
 	free(runs);
-	tpi_data_sm_release(w.data, 15, 5);
-	ck_assert_int_eq(alloc(&w, 0, 100, &begin, &nr), 0);
+	tpi_data_sm_release(maps.data, 15, 5);
+	ck_assert_int_eq(alloc(&maps, 0, 100, &begin, &nr), 0);
 	ck_assert_uint_eq(begin, 15);
 	ck_assert_uint_eq(nr, 5);
-	ck_assert_int_eq(alloc(&w, 0, 1, &begin, &nr), -ENOSPC);
-	tpi_data_sm_take_freed(w.data, &runs, &nr_runs);
+	ck_assert_int_eq(alloc(&maps, 0, 1, &begin, &nr), -ENOSPC);
+	tpi_data_sm_take_freed(maps.data, &runs, &nr_runs);
 	ck_assert_uint_eq(nr_runs, 0);
 	free(runs);
-	world_exit(&w);
+	maps_exit(&maps);
 }
 END_TEST
 
@@ -253,35 +253,35 @@ START_TEST(test_a_block_counted_and_dropped_in_one_transaction_is_freed)
 	uint32_t counts[1000] = { 0 };
 	struct tpi_freed_run *runs;
 	tp_dblock begin, nr;
-	struct world w;
+	struct maps maps;
 	size_t nr_runs;
 
-	world_format(&w, NR_MBLOCKS, NR_MBLOCKS, 1000, CACHE_BYTES);
-	world_commit(&w);
-	ck_assert_int_eq(alloc(&w, 100, 3, &begin, &nr), 0);
-	ck_assert_int_eq(tpi_data_sm_inc(w.data, begin, 3), 0);
-	ck_assert(!tpi_data_sm_was_dropped(w.data, begin));
-	ck_assert_int_eq(tpi_data_sm_dec(w.data, begin, 2), 0);
-	ck_assert(tpi_data_sm_was_dropped(w.data, begin));
-	ck_assert(!tpi_data_sm_was_dropped(w.data, begin + 2));
-	ck_assert_uint_eq(tpi_data_sm_nr_used(w.data), 1);
-	ck_assert_uint_eq(tpi_data_sm_nr_free(w.data), 997);
-	ck_assert_int_eq(world_close(&w), 0);
-	ck_assert(!tpi_data_sm_was_dropped(w.data, begin));
-	world_write(&w);
+	maps_format(&maps, NR_MBLOCKS, NR_MBLOCKS, 1000, CACHE_BYTES);
+	maps_commit(&maps);
+	ck_assert_int_eq(alloc(&maps, 100, 3, &begin, &nr), 0);
+	ck_assert_int_eq(tpi_data_sm_inc(maps.data, begin, 3), 0);
+	ck_assert(!tpi_data_sm_was_dropped(maps.data, begin));
+	ck_assert_int_eq(tpi_data_sm_dec(maps.data, begin, 2), 0);
+	ck_assert(tpi_data_sm_was_dropped(maps.data, begin));
+	ck_assert(!tpi_data_sm_was_dropped(maps.data, begin + 2));
+	ck_assert_uint_eq(tpi_data_sm_nr_used(maps.data), 1);
+	ck_assert_uint_eq(tpi_data_sm_nr_free(maps.data), 997);
+	ck_assert_int_eq(maps_close(&maps), 0);
+	ck_assert(!tpi_data_sm_was_dropped(maps.data, begin));
+	maps_write(&maps);
 	counts[102] = 1;
-	world_check_disk(&w, NULL, counts);
-	ck_assert_uint_eq(tpi_data_sm_nr_free(w.data), 997);
+	maps_check_disk(&maps, NULL, counts);
+	ck_assert_uint_eq(tpi_data_sm_nr_free(maps.data), 997);
 
-	tpi_data_sm_take_freed(w.data, &runs, &nr_runs);
+	tpi_data_sm_take_freed(maps.data, &runs, &nr_runs);
 	ck_assert_uint_eq(nr_runs, 1);
 	ck_assert_uint_eq(runs[0].begin, 100);
 	ck_assert_uint_eq(runs[0].nr, 2);
 	ck_assert(!runs[0].discarded);
-	tpi_data_sm_release(w.data, 100, 2);
+	tpi_data_sm_release(maps.data, 100, 2);
 	free(runs);
-	ck_assert_uint_eq(tpi_data_sm_nr_free(w.data), 999);
-	world_exit(&w);
+	ck_assert_uint_eq(tpi_data_sm_nr_free(maps.data), 999);
+	maps_exit(&maps);
 }
 END_TEST
 
@@ -291,33 +291,33 @@ START_TEST(test_what_was_prepared_is_still_part_of_the_transaction)
 	uint32_t counts[1000] = { 0 };
 	struct tpi_freed_run *runs;
 	tp_dblock begin, nr;
-	struct world w;
+	struct maps maps;
 	size_t nr_runs;
 
-	world_format(&w, NR_MBLOCKS, NR_MBLOCKS, 1000, CACHE_BYTES);
-	provision(&w, counts, 1000);
-	world_commit(&w);
-	ck_assert_int_eq(tpi_data_sm_dec(w.data, 10, 2), 0);
-	ck_assert_int_eq(WAIT(&w, tpi_data_sm_prepare_close(w.data)), 0);
-	ck_assert_uint_eq(tpi_data_sm_nr_changes(w.data), 0);
-	ck_assert(tpi_data_sm_was_dropped(w.data, 10));
-	ck_assert_uint_eq(count(&w, 10), 0);
-	ck_assert_int_eq(alloc(&w, 0, 1, &begin, &nr), -ENOSPC);
-	ck_assert_int_eq(tpi_data_sm_mark_discarded(w.data, 10, 2), 0);
-	ck_assert_int_eq(tpi_data_sm_inc(w.data, 20, 1), 0);
-	ck_assert_int_eq(world_close(&w), 0);
-	world_write(&w);
+	maps_format(&maps, NR_MBLOCKS, NR_MBLOCKS, 1000, CACHE_BYTES);
+	provision(&maps, counts, 1000);
+	maps_commit(&maps);
+	ck_assert_int_eq(tpi_data_sm_dec(maps.data, 10, 2), 0);
+	ck_assert_int_eq(WAIT(&maps, tpi_data_sm_prepare_close(maps.data)), 0);
+	ck_assert_uint_eq(tpi_data_sm_nr_changes(maps.data), 0);
+	ck_assert(tpi_data_sm_was_dropped(maps.data, 10));
+	ck_assert_uint_eq(count(&maps, 10), 0);
+	ck_assert_int_eq(alloc(&maps, 0, 1, &begin, &nr), -ENOSPC);
+	ck_assert_int_eq(tpi_data_sm_mark_discarded(maps.data, 10, 2), 0);
+	ck_assert_int_eq(tpi_data_sm_inc(maps.data, 20, 1), 0);
+	ck_assert_int_eq(maps_close(&maps), 0);
+	maps_write(&maps);
 	counts[10] = counts[11] = 0;
 	counts[20]++;
-	world_check_disk(&w, NULL, counts);
+	maps_check_disk(&maps, NULL, counts);
 
-	tpi_data_sm_take_freed(w.data, &runs, &nr_runs);
+	tpi_data_sm_take_freed(maps.data, &runs, &nr_runs);
 	ck_assert_uint_eq(nr_runs, 1);
 	ck_assert_uint_eq(runs[0].begin, 10);
 	ck_assert_uint_eq(runs[0].nr, 2);
 	ck_assert(runs[0].discarded);
 	free(runs);
-	world_exit(&w);
+	maps_exit(&maps);
 }
 END_TEST
 
@@ -326,24 +326,24 @@ START_TEST(test_a_block_counted_without_being_handed_out_is_not_handed_out)
 {
 	uint32_t counts[1000] = { 0 };
 	tp_dblock begin, nr;
-	struct world w;
+	struct maps maps;
 
-	world_format(&w, NR_MBLOCKS, NR_MBLOCKS, 1000, CACHE_BYTES);
-	world_commit(&w);
-	ck_assert_int_eq(tpi_data_sm_inc(w.data, 0, 5), 0);
-	ck_assert_int_eq(tpi_data_sm_inc(w.data, 10, 1), 0);
-	ck_assert_int_eq(alloc(&w, 0, 100, &begin, &nr), 0);
+	maps_format(&maps, NR_MBLOCKS, NR_MBLOCKS, 1000, CACHE_BYTES);
+	maps_commit(&maps);
+	ck_assert_int_eq(tpi_data_sm_inc(maps.data, 0, 5), 0);
+	ck_assert_int_eq(tpi_data_sm_inc(maps.data, 10, 1), 0);
+	ck_assert_int_eq(alloc(&maps, 0, 100, &begin, &nr), 0);
 	ck_assert_uint_eq(begin, 5);
 	ck_assert_uint_eq(nr, 5);
-	ck_assert_int_eq(tpi_data_sm_dec(w.data, 0, 2), 0);
+	ck_assert_int_eq(tpi_data_sm_dec(maps.data, 0, 2), 0);
 	for (begin = 2; begin < 11; begin++)
 		counts[begin] = begin < 5 || begin == 10;
-	world_commit(&w);
-	world_check_disk(&w, NULL, counts);
-	ck_assert_int_eq(alloc(&w, 0, 100, &begin, &nr), 0);
+	maps_commit(&maps);
+	maps_check_disk(&maps, NULL, counts);
+	ck_assert_int_eq(alloc(&maps, 0, 100, &begin, &nr), 0);
 	ck_assert_uint_eq(begin, 0);
 	ck_assert_uint_eq(nr, 2);
-	world_exit(&w);
+	maps_exit(&maps);
 }
 END_TEST
 
@@ -353,48 +353,48 @@ END_TEST
 START_TEST(test_counts_walk_to_six_and_back)
 {
 	uint32_t counts[17000] = { 0 };
-	struct world w;
+	struct maps maps;
 	unsigned step;
 	tp_dblock i;
 
-	world_format(&w, NR_MBLOCKS, NR_MBLOCKS, 17000, CACHE_BYTES);
-	provision(&w, counts, 17000);
+	maps_format(&maps, NR_MBLOCKS, NR_MBLOCKS, 17000, CACHE_BYTES);
+	provision(&maps, counts, 17000);
 	for (step = 0; step < 10; step++) {
-		commit_and_check(&w, counts);
+		commit_and_check(&maps, counts);
 		for (i = 0; i < 17000; i += 40) {
 			if (step < 5)
-				ck_assert_int_eq(tpi_data_sm_inc(w.data, i, 3),
-						 0);
+				ck_assert_int_eq(
+					tpi_data_sm_inc(maps.data, i, 3), 0);
 			else
-				ck_assert_int_eq(tpi_data_sm_dec(w.data, i, 3),
-						 0);
+				ck_assert_int_eq(
+					tpi_data_sm_dec(maps.data, i, 3), 0);
 			for (tp_dblock j = i; j < i + 3; j++)
 				counts[j] += step < 5 ? 1 : -1;
 		}
 	}
-	commit_and_check(&w, counts);
-	world_exit(&w);
+	commit_and_check(&maps, counts);
+	maps_exit(&maps);
 }
 END_TEST
 
 START_TEST(test_many_references_come_and_go_in_one_transaction)
 {
 	uint32_t counts[1000] = { 0 };
-	struct world w;
+	struct maps maps;
 	unsigned i;
 
-	world_format(&w, NR_MBLOCKS, NR_MBLOCKS, 1000, CACHE_BYTES);
-	provision(&w, counts, 1);
+	maps_format(&maps, NR_MBLOCKS, NR_MBLOCKS, 1000, CACHE_BYTES);
+	provision(&maps, counts, 1);
 	for (i = 0; i < 70000; i++)
-		EXPECT(!tpi_data_sm_inc(w.data, 0, 1));
+		EXPECT(!tpi_data_sm_inc(maps.data, 0, 1));
 	counts[0] = 70001;
-	ck_assert_uint_eq(count(&w, 0), 70001);
-	commit_and_check(&w, counts);
+	ck_assert_uint_eq(count(&maps, 0), 70001);
+	commit_and_check(&maps, counts);
 	for (i = 0; i < 70001; i++)
-		EXPECT(!tpi_data_sm_dec(w.data, 0, 1));
+		EXPECT(!tpi_data_sm_dec(maps.data, 0, 1));
 	counts[0] = 0;
-	commit_and_check(&w, counts);
-	world_exit(&w);
+	commit_and_check(&maps, counts);
+	maps_exit(&maps);
 }
 END_TEST
 
@@ -404,56 +404,57 @@ START_TEST(test_maps_larger_than_the_cache_are_closed)
 {
 	const tp_dblock nr_blocks = 80 * TPI_BITMAP_ENTRIES;
 	uint32_t *counts = calloc(nr_blocks, sizeof(*counts));
-	struct world w;
+	struct maps maps;
 	tp_dblock i;
 
-	world_format(&w, NR_MBLOCKS, NR_MBLOCKS, nr_blocks, CACHE_BYTES);
-	world_commit(&w);
+	maps_format(&maps, NR_MBLOCKS, NR_MBLOCKS, nr_blocks, CACHE_BYTES);
+	maps_commit(&maps);
 	for (i = 0; i < nr_blocks; i += 70) {
-		EXPECT(!tpi_data_sm_inc(w.data, i, 1));
-		EXPECT(!tpi_data_sm_inc(w.data, i, 1));
-		EXPECT(!tpi_data_sm_inc(w.data, i, 1));
+		EXPECT(!tpi_data_sm_inc(maps.data, i, 1));
+		EXPECT(!tpi_data_sm_inc(maps.data, i, 1));
+		EXPECT(!tpi_data_sm_inc(maps.data, i, 1));
 		counts[i] = 3;
 	}
-	commit_and_check(&w, counts);
+	commit_and_check(&maps, counts);
 	for (i = 0; i < nr_blocks; i += 700) {
-		EXPECT(!tpi_data_sm_inc(w.data, i, 1));
+		EXPECT(!tpi_data_sm_inc(maps.data, i, 1));
 		counts[i]++;
 	}
-	commit_and_check(&w, counts);
+	commit_and_check(&maps, counts);
 	for (i = 0; i < nr_blocks; i += 140) {
-		EXPECT(!tpi_data_sm_dec(w.data, i, 1));
+		EXPECT(!tpi_data_sm_dec(maps.data, i, 1));
 		counts[i]--;
 	}
-	commit_and_check(&w, counts);
+	commit_and_check(&maps, counts);
 	free(counts);
-	world_exit(&w);
+	maps_exit(&maps);
 }
 END_TEST
 
 START_TEST(test_counts_stay_between_zero_and_the_end)
 {
 	uint32_t counts[1000] = { 0 }, result;
-	struct world w;
+	struct maps maps;
 
-	world_format(&w, NR_MBLOCKS, NR_MBLOCKS, 1000, CACHE_BYTES);
-	provision(&w, counts, 10);
-	commit_and_check(&w, counts);
-	ck_assert_int_eq(tpi_data_sm_inc(w.data, 999, 2), -EILSEQ);
-	ck_assert_int_eq(tpi_data_sm_dec(w.data, 1001, 0), -EILSEQ);
-	ck_assert_int_eq(tpi_data_sm_dec(w.data, 5, UINT64_MAX), -EILSEQ);
-	ck_assert_int_eq(tpi_data_sm_mark_discarded(w.data, 1000, 1), -EILSEQ);
-	ck_assert_int_eq(tpi_data_sm_count(w.data, 1000, &result), -EILSEQ);
-	ck_assert_int_eq(tpi_data_sm_dec(w.data, 9, 1), 0);
-	ck_assert_int_eq(tpi_data_sm_dec(w.data, 9, 1), 0);
-	ck_assert_int_eq(WAIT(&w, tpi_data_sm_count(w.data, 9, &result)),
+	maps_format(&maps, NR_MBLOCKS, NR_MBLOCKS, 1000, CACHE_BYTES);
+	provision(&maps, counts, 10);
+	commit_and_check(&maps, counts);
+	ck_assert_int_eq(tpi_data_sm_inc(maps.data, 999, 2), -EILSEQ);
+	ck_assert_int_eq(tpi_data_sm_dec(maps.data, 1001, 0), -EILSEQ);
+	ck_assert_int_eq(tpi_data_sm_dec(maps.data, 5, UINT64_MAX), -EILSEQ);
+	ck_assert_int_eq(tpi_data_sm_mark_discarded(maps.data, 1000, 1),
 			 -EILSEQ);
-	ck_assert_int_eq(world_close(&w), -EILSEQ);
+	ck_assert_int_eq(tpi_data_sm_count(maps.data, 1000, &result), -EILSEQ);
+	ck_assert_int_eq(tpi_data_sm_dec(maps.data, 9, 1), 0);
+	ck_assert_int_eq(tpi_data_sm_dec(maps.data, 9, 1), 0);
+	ck_assert_int_eq(WAIT(&maps, tpi_data_sm_count(maps.data, 9, &result)),
+			 -EILSEQ);
+	ck_assert_int_eq(maps_close(&maps), -EILSEQ);
 
 	/* The abort that follows. */
-	ck_assert_int_eq(world_reopen(&w), 0);
-	check_counts(&w, counts);
-	world_exit(&w);
+	ck_assert_int_eq(maps_reopen(&maps), 0);
+	check_counts(&maps, counts);
+	maps_exit(&maps);
 }
 END_TEST
 
@@ -461,19 +462,19 @@ END_TEST
 START_TEST(test_running_out_of_metadata_is_an_error_to_abort_on)
 {
 	uint32_t counts[1000] = { 0 };
-	struct world w;
+	struct maps maps;
 	tp_mblock block;
 
-	world_format(&w, 100, 100, 1000, CACHE_BYTES);
-	provision(&w, counts, 500);
-	world_commit(&w);
-	while (!w.guard.ops->alloc(&w.guard, &block))
+	maps_format(&maps, 100, 100, 1000, CACHE_BYTES);
+	provision(&maps, counts, 500);
+	maps_commit(&maps);
+	while (!maps.guard.ops->alloc(&maps.guard, &block))
 		;
-	ck_assert_int_eq(tpi_data_sm_dec(w.data, 0, 10), 0);
-	ck_assert_int_eq(world_close(&w), -ENOSPC);
-	ck_assert_int_eq(world_reopen(&w), 0);
-	check_counts(&w, counts);
-	world_exit(&w);
+	ck_assert_int_eq(tpi_data_sm_dec(maps.data, 0, 10), 0);
+	ck_assert_int_eq(maps_close(&maps), -ENOSPC);
+	ck_assert_int_eq(maps_reopen(&maps), 0);
+	check_counts(&maps, counts);
+	maps_exit(&maps);
 }
 END_TEST
 
@@ -492,11 +493,11 @@ struct model {
 	size_t nr_freed;
 };
 
-static void walk_alloc(struct world *w, struct model *model)
+static void walk_alloc(struct maps *maps, struct model *model)
 {
 	tp_dblock begin, nr, i, end;
 
-	EXPECT(!alloc(w, chance(WALK_BLOCKS), 1 + chance(200), &begin, &nr));
+	EXPECT(!alloc(maps, chance(WALK_BLOCKS), 1 + chance(200), &begin, &nr));
 	end = begin + nr;
 	for (i = begin; i < end; i++) {
 		EXPECT(!model->running[i] && !model->closed[i]);
@@ -506,13 +507,13 @@ static void walk_alloc(struct world *w, struct model *model)
 
 	switch (chance(4)) {
 	case 0:
-		tpi_data_sm_give_back(w->data, begin, nr);
+		tpi_data_sm_give_back(maps->data, begin, nr);
 		memset(&model->held[begin], 0, nr);
 		break;
 	case 1: /* counted never, or by chance */
 		break;
 	default:
-		EXPECT(!tpi_data_sm_inc(w->data, begin, nr));
+		EXPECT(!tpi_data_sm_inc(maps->data, begin, nr));
 		for (i = begin; i < end; i++) {
 			model->running[i] = 1;
 			model->touched[i] = true;
@@ -520,7 +521,7 @@ static void walk_alloc(struct world *w, struct model *model)
 	}
 }
 
-static void walk_count(struct world *w, struct model *model)
+static void walk_count(struct maps *maps, struct model *model)
 {
 	tp_dblock i = chance(WALK_BLOCKS), end;
 
@@ -529,15 +530,15 @@ static void walk_count(struct world *w, struct model *model)
 		if (!model->running[i])
 			continue;
 		if (model->running[i] < 6 && chance(2)) {
-			EXPECT(!tpi_data_sm_inc(w->data, i, 1));
+			EXPECT(!tpi_data_sm_inc(maps->data, i, 1));
 			model->running[i]++;
 		} else {
-			EXPECT(!tpi_data_sm_dec(w->data, i, 1));
-			EXPECT(tpi_data_sm_was_dropped(w->data, i));
+			EXPECT(!tpi_data_sm_dec(maps->data, i, 1));
+			EXPECT(tpi_data_sm_was_dropped(maps->data, i));
 			model->running[i]--;
 			if (chance(2)) {
-				EXPECT(!tpi_data_sm_mark_discarded(w->data, i,
-								   1));
+				EXPECT(!tpi_data_sm_mark_discarded(maps->data,
+								   i, 1));
 				model->discarded[i] = true;
 			}
 		}
@@ -545,21 +546,22 @@ static void walk_count(struct world *w, struct model *model)
 	}
 }
 
-static void walk_a_little(struct world *w, struct model *model)
+static void walk_a_little(struct maps *maps, struct model *model)
 {
 	unsigned nr = (unsigned)chance(60);
 
 	while (nr--) {
-		if (tpi_data_sm_nr_free(w->data) > 2000 && chance(2))
-			walk_alloc(w, model);
+		if (tpi_data_sm_nr_free(maps->data) > 2000 && chance(2))
+			walk_alloc(maps, model);
 		else
-			walk_count(w, model);
+			walk_count(maps, model);
 		if (!chance(40))
-			EXPECT(!WAIT(w, tpi_data_sm_prepare_close(w->data)));
+			EXPECT(!WAIT(maps,
+				     tpi_data_sm_prepare_close(maps->data)));
 	}
 }
 
-static void release_some(struct world *w, struct model *model)
+static void release_some(struct maps *maps, struct model *model)
 {
 	size_t i, kept = 0;
 
@@ -570,20 +572,20 @@ static void release_some(struct world *w, struct model *model)
 			model->freed[kept++] = run;
 			continue;
 		}
-		tpi_data_sm_release(w->data, run.begin, run.nr);
+		tpi_data_sm_release(maps->data, run.begin, run.nr);
 		memset(&model->held[run.begin], 0, run.nr);
 	}
 	model->nr_freed = kept;
 }
 
 /* The runs of what this transaction freed, no more, no less, in order. */
-static void take_freed(struct world *w, struct model *model)
+static void take_freed(struct maps *maps, struct model *model)
 {
 	struct tpi_freed_run *runs;
 	tp_dblock i, at = 0;
 	size_t r, nr;
 
-	tpi_data_sm_take_freed(w->data, &runs, &nr);
+	tpi_data_sm_take_freed(maps->data, &runs, &nr);
 	for (r = 0; r < nr; r++) {
 		for (; at < runs[r].begin; at++)
 			EXPECT(!model->touched[at] || model->running[at]);
@@ -606,11 +608,11 @@ static void take_freed(struct world *w, struct model *model)
 }
 
 /* Blocks that got their first reference are withheld no longer. */
-static void model_close(struct world *w, struct model *model)
+static void model_close(struct maps *maps, struct model *model)
 {
 	tp_dblock i;
 
-	take_freed(w, model);
+	take_freed(maps, model);
 	memcpy(model->closed, model->running, sizeof(model->closed));
 	memset(model->touched, 0, sizeof(model->touched));
 	memset(model->discarded, 0, sizeof(model->discarded));
@@ -619,7 +621,7 @@ static void model_close(struct world *w, struct model *model)
 			model->held[i] = false;
 }
 
-static void model_check(struct world *w, const struct model *model)
+static void model_check(struct maps *maps, const struct model *model)
 {
 	tp_dblock i, nr_used = 0, nr_held = 0;
 
@@ -627,47 +629,47 @@ static void model_check(struct world *w, const struct model *model)
 		nr_used += model->running[i] != 0;
 		nr_held += model->held[i];
 		if (chance(100) == 0)
-			EXPECT(count(w, i) == model->running[i]);
+			EXPECT(count(maps, i) == model->running[i]);
 	}
-	ck_assert_uint_eq(tpi_data_sm_nr_used(w->data), nr_used);
-	ck_assert_uint_eq(tpi_data_sm_nr_free(w->data),
+	ck_assert_uint_eq(tpi_data_sm_nr_used(maps->data), nr_used);
+	ck_assert_uint_eq(tpi_data_sm_nr_free(maps->data),
 			  WALK_BLOCKS - nr_used - nr_held);
 }
 
 /* A crash, or an orderly end: nothing is withheld any more. */
-static void walk_reopen(struct world *w, struct model *model)
+static void walk_reopen(struct maps *maps, struct model *model)
 {
-	ck_assert_int_eq(world_reopen(w), 0);
+	ck_assert_int_eq(maps_reopen(maps), 0);
 	memset(model->held, 0, sizeof(model->held));
 	model->nr_freed = 0;
-	model_check(w, model);
+	model_check(maps, model);
 }
 
 START_TEST(test_a_random_walk_keeps_all_counts)
 {
 	struct model *model = calloc(1, sizeof(*model));
 	unsigned round;
-	struct world w;
+	struct maps maps;
 
-	world_format(&w, NR_MBLOCKS, NR_MBLOCKS, WALK_BLOCKS, CACHE_BYTES);
+	maps_format(&maps, NR_MBLOCKS, NR_MBLOCKS, WALK_BLOCKS, CACHE_BYTES);
 	for (round = 0; round < 60; round++) {
-		walk_a_little(&w, model);
-		ck_assert_int_eq(world_close(&w), 0);
-		model_close(&w, model);
-		model_check(&w, model);
+		walk_a_little(&maps, model);
+		ck_assert_int_eq(maps_close(&maps), 0);
+		model_close(&maps, model);
+		model_check(&maps, model);
 		if (chance(2))
-			walk_a_little(&w, model);
-		world_write(&w);
-		world_check_disk(&w, NULL, model->closed);
-		release_some(&w, model);
+			walk_a_little(&maps, model);
+		maps_write(&maps);
+		maps_check_disk(&maps, NULL, model->closed);
+		release_some(&maps, model);
 		if (!memcmp(model->closed, model->running,
 			    sizeof(model->closed)) &&
-		    !tpi_data_sm_nr_changes(w.data) && chance(2))
-			walk_reopen(&w, model);
+		    !tpi_data_sm_nr_changes(maps.data) && chance(2))
+			walk_reopen(&maps, model);
 	}
 	free(model->freed);
 	free(model);
-	world_exit(&w);
+	maps_exit(&maps);
 }
 END_TEST
 

@@ -5,7 +5,7 @@
 #include "space-map/block-set.h"
 #include "space-map/block-table.h"
 #include "space-map/sparse-set.h"
-#include "space-map/world.h"
+#include "space-map/maps.h"
 
 #define NR_KEYS 3000u
 

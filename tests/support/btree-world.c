@@ -48,7 +48,7 @@ static void must_be_free(void *context, uint64_t offset, uint64_t length)
 	tp_mblock end = (offset + length) / TPI_MBLOCK_BYTES;
 
 	for (tp_mblock b = begin; b < end; b++)
-		ck_assert_uint_eq(world->refs.durable[b], 0);
+		must(world->refs.durable[b] == 0);
 }
 
 void world_init(struct btree_world *world, tp_mblock nr_blocks,
@@ -58,12 +58,10 @@ void world_init(struct btree_world *world, tp_mblock nr_blocks,
 	ram_disk_init(&world->disk, nr_blocks * TPI_MBLOCK_BYTES);
 	world->disk.on_write = must_be_free;
 	world->disk.on_write_context = world;
-	ck_assert_int_eq(
-		tpi_channel_open(world->disk.device, -1, true, &world->channel),
-		0);
-	ck_assert_int_eq(tpi_cache_new(world->channel, nr_blocks, CACHE_BYTES,
-				       &world->cache),
-			 0);
+	must(tpi_channel_open(world->disk.device, -1, true, &world->channel) ==
+	     0);
+	must(tpi_cache_new(world->channel, nr_blocks, CACHE_BYTES,
+			   &world->cache) == 0);
 	test_refs_init(&world->refs, nr_blocks);
 	world->tm = (struct tpi_tm){ world->cache, &world->refs.refs };
 	world->nr_things = nr_things;
@@ -105,7 +103,7 @@ void world_commit(struct btree_world *world)
 	tpi_cache_freeze(world->cache);
 	tpi_cache_write_frozen(world->cache, written, &error);
 	world_wait(world);
-	ck_assert_int_eq(error, 0);
+	must(error == 0);
 	test_refs_commit(&world->refs);
 }
 
@@ -134,21 +132,23 @@ uint32_t world_thing(const void *value)
 	return le32_get(thing_le);
 }
 
-static uint32_t *count_of(struct btree_world *world, const void *value)
+/* As a space map would say of what a damaged tree asks for. */
+static int no_such_thing(uint32_t thing)
 {
-	uint32_t thing = world_thing(value);
-
-	ck_assert_uint_lt(thing, world->nr_things);
-
-	return &world->things[thing];
+	return tpi_damage("things", "thing %u has no such count", thing);
 }
 
-
+/* Values are packed. */
 static int inc_things(struct btree_world *world, const char *values,
 		      unsigned nr, uint32_t size)
 {
-	for (unsigned i = 0; i < nr; i++)
-		(*count_of(world, values + i * size))++;
+	for (unsigned i = 0; i < nr; i++) {
+		uint32_t thing = world_thing(values + i * size);
+
+		if (thing >= world->nr_things)
+			return no_such_thing(thing);
+		world->things[thing]++;
+	}
 
 	return 0;
 }
@@ -157,10 +157,11 @@ static int dec_things(struct btree_world *world, const char *values,
 		      unsigned nr, uint32_t size)
 {
 	for (unsigned i = 0; i < nr; i++) {
-		uint32_t *count = count_of(world, values + i * size);
+		uint32_t thing = world_thing(values + i * size);
 
-		ck_assert_uint_gt(*count, 0);
-		(*count)--;
+		if (thing >= world->nr_things || !world->things[thing])
+			return no_such_thing(thing);
+		world->things[thing]--;
 	}
 
 	return 0;
@@ -198,7 +199,7 @@ struct tpi_btree world_tree(struct btree_world *world, uint32_t size)
 	for (unsigned i = 0; i < TPI_ARRAY_SIZE(types); i++)
 		if (types[i].size == size)
 			tree.type = types[i];
-	ck_assert_uint_eq(tree.type.size, size);
+	must(tree.type.size == size);
 
 	return tree;
 }
@@ -226,12 +227,12 @@ uint64_t world_insert(struct btree_world *world, const struct tpi_btree *tree,
 	for (uint64_t i = 0; i < nr; i++)
 		world_value(size, things[i], values + i * size);
 	WORLD_RETRY(world, r, tpi_btree_prepare_insert(tree, *root, key, nr));
-	ck_assert_int_eq(r, 0);
+	must(r == 0);
 	missed = nr_misses(world);
 	r = tpi_btree_insert_run(tree, *root, key, values, nr, root,
 				 &nr_inserted);
-	ck_assert_int_eq(r, 0);
-	ck_assert_uint_eq(nr_misses(world), missed);
+	must(r == 0);
+	must(nr_misses(world) == missed);
 	free(values);
 
 	return nr_inserted;
@@ -248,12 +249,12 @@ uint64_t world_remove(struct btree_world *world, const struct tpi_btree *tree,
 	while ((r = tpi_btree_prepare_remove(tree, *root, begin, end)) ==
 	       -EAGAIN)
 		world_wait(world);
-	ck_assert_int_eq(r, 0);
+	must(r == 0);
 	missed = nr_misses(world);
 	r = tpi_btree_remove_range(tree, *root, begin, end, root, &nr_removed,
 				   NULL);
-	ck_assert_int_eq(r, 0);
-	ck_assert_uint_eq(nr_misses(world), missed);
+	must(r == 0);
+	must(nr_misses(world) == missed);
 
 	return nr_removed;
 }
@@ -268,10 +269,10 @@ void world_delete(struct btree_world *world, const struct tpi_btree *tree,
 	tpi_cache_trim(world->cache);
 	while ((r = tpi_btree_prepare_delete(tree, root)) == -EAGAIN)
 		world_wait(world);
-	ck_assert_int_eq(r, 0);
+	must(r == 0);
 	missed = nr_misses(world);
-	ck_assert_int_eq(tpi_btree_delete(tree, root), 0);
-	ck_assert_uint_eq(nr_misses(world), missed);
+	must(tpi_btree_delete(tree, root) == 0);
+	must(nr_misses(world) == missed);
 }
 
 tp_mblock world_build(struct btree_world *world, const struct tpi_btree *tree,
@@ -279,14 +280,13 @@ tp_mblock world_build(struct btree_world *world, const struct tpi_btree *tree,
 {
 	tp_mblock root;
 
-	ck_assert_int_eq(tpi_btree_empty(tree, &root), 0);
+	must(tpi_btree_empty(tree, &root) == 0);
 	for (uint64_t i = 0; i < nr; i++) {
 		uint64_t key = i * stride;
 		uint32_t thing = 1 + key % 1000;
 
 		world->things[thing]++;
-		ck_assert_uint_eq(
-			world_insert(world, tree, &root, key, &thing, 1), 1);
+		must(world_insert(world, tree, &root, key, &thing, 1) == 1);
 	}
 
 	return root;
@@ -301,9 +301,8 @@ static tp_mblock build_node(struct btree_world *world,
 	tp_mblock block;
 	void *data;
 
-	ck_assert_int_eq(tpi_tm_new_block(&world->tm, &tpi_node_validator,
-					  &block, &data),
-			 0);
+	must(tpi_tm_new_block(&world->tm, &tpi_node_validator, &block, &data) ==
+	     0);
 	node = data;
 	tpi_node_init(node, leaf ? TPI_NODE_LEAF : TPI_NODE_INTERNAL,
 		      leaf ? tree->type.size : 8);
@@ -345,15 +344,14 @@ const struct tpi_node *world_node(struct btree_world *world, tp_mblock block)
 	const void *on_disk = world->disk.bytes + block * TPI_MBLOCK_BYTES;
 	const void *cached;
 
-	ck_assert_uint_lt(block, world->refs.nr_blocks);
+	must(block < world->refs.nr_blocks);
 	if (tpi_cache_is_dirty(world->cache, block))
 		return tpi_cache_dirty_data(world->cache, block);
-	ck_assert_int_eq(tpi_validate(&tpi_node_validator, block, on_disk), 0);
+	must(tpi_validate(&tpi_node_validator, block, on_disk) == 0);
 	if (tpi_cache_is_here(world->cache, block)) {
-		ck_assert_int_eq(tpi_cache_read(world->cache, block,
-						&tpi_node_validator, &cached),
-				 0);
-		ck_assert_mem_eq(cached, on_disk, TPI_MBLOCK_BYTES);
+		must(tpi_cache_read(world->cache, block, &tpi_node_validator,
+				    &cached) == 0);
+		must(!memcmp(cached, on_disk, TPI_MBLOCK_BYTES));
 	}
 
 	return on_disk;
@@ -383,7 +381,7 @@ struct tree_check {
 static void check_leaf(struct tree_check *check, const struct tpi_node *leaf,
 		       bool first)
 {
-	ck_assert_uint_eq(tpi_node_value_size(leaf), check->tree->type.size);
+	must(tpi_node_value_size(leaf) == check->tree->type.size);
 	for (unsigned i = 0; i < tpi_node_nr(leaf); i++) {
 		const void *value = tpi_node_values(leaf, i);
 
@@ -404,7 +402,7 @@ static void check_internal(struct tree_check *check,
 {
 	unsigned nr = tpi_node_nr(node);
 
-	ck_assert_uint_gt(nr, 0);
+	must(nr > 0);
 	for (unsigned i = 0; i < nr; i++) {
 		tp_mblock child = tpi_node_child(node, i);
 
@@ -423,19 +421,18 @@ static void check_node(struct tree_check *check, tp_mblock block,
 	bool first = !check->world->visited[block];
 
 	check->world->visited[block] = true;
-	ck_assert_uint_eq(tpi_node_max(node),
-			  tpi_node_capacity(tpi_node_value_size(node)));
-	ck_assert_uint_le(nr, tpi_node_max(node));
+	must(tpi_node_max(node) ==
+	     tpi_node_capacity(tpi_node_value_size(node)));
+	must(nr <= tpi_node_max(node));
 	if (depth > 1)
-		ck_assert_uint_ge(nr, tpi_node_min(node));
+		must(nr >= tpi_node_min(node));
 	for (unsigned i = 1; i < nr; i++)
-		ck_assert_uint_lt(tpi_node_key(node, i - 1),
-				  tpi_node_key(node, i));
+		must(tpi_node_key(node, i - 1) < tpi_node_key(node, i));
 	if (nr) {
-		ck_assert_uint_ge(tpi_node_key(node, 0), low);
-		ck_assert_uint_le(tpi_node_key(node, nr - 1), high);
+		must(tpi_node_key(node, 0) >= low);
+		must(tpi_node_key(node, nr - 1) <= high);
 	}
-	ck_assert(tpi_node_is_leaf(node) == (depth == check->depth));
+	must(tpi_node_is_leaf(node) == (depth == check->depth));
 	if (tpi_node_is_leaf(node))
 		check_leaf(check, node, first);
 	else
@@ -471,14 +468,15 @@ void world_check_tree(struct btree_world *world, const struct tpi_btree *tree,
 void world_check_end(struct btree_world *world)
 {
 	for (tp_mblock b = 0; b < world->refs.nr_blocks; b++)
-		ck_assert_msg(world->refs.counts[b] == world->expected[b],
-			      "block %llu has count %u, not %u",
-			      (unsigned long long)b, world->refs.counts[b],
-			      world->expected[b]);
+		if (world->refs.counts[b] != world->expected[b])
+			ck_abort_msg("block %llu has count %u, not %u",
+				     (unsigned long long)b,
+				     world->refs.counts[b], world->expected[b]);
 	for (uint32_t i = 0; i < world->nr_things; i++)
-		ck_assert_msg(world->things[i] == world->expected_things[i],
-			      "thing %u has count %u, not %u", i,
-			      world->things[i], world->expected_things[i]);
+		if (!(world->things[i] == world->expected_things[i]))
+			ck_abort_msg("thing %u has count %u, not %u", i,
+				     world->things[i],
+				     world->expected_things[i]);
 }
 
 void world_check_only(struct btree_world *world, const struct tpi_btree *tree,

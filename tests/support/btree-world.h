@@ -38,6 +38,14 @@ void world_exit(struct btree_world *world);
 /* A tree of things, with values of @size bytes. */
 struct tpi_btree world_tree(struct btree_world *world, uint32_t size);
 
+/* As ck_assert(), which makes a system call each time: for what is asked a
+ * million times. */
+#define must(condition)                                                        \
+	do {                                                                   \
+		if (!(condition))                                              \
+			ck_abort_msg("%s", #condition);                        \
+	} while (0)
+
 /* A value that refers to @thing, and back. */
 #define WORLD_MAX_VALUE TPI_BTREE_MAX_VALUE_SIZE
 void world_value(uint32_t size, uint32_t thing, void *value);

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Sourced by the tests of the thinpool command.  THINPOOL is the path of the
 # binary to be tested (meson sets it); without it there is nothing to test.
-set -euo pipefail
+set -Eeuo pipefail
 export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C.UTF-8
 
 [ -n "${THINPOOL-}" ] || { echo "skipped: THINPOOL does not name a command"; exit 77; }
@@ -9,6 +9,7 @@ THINPOOL=$(realpath -- "$THINPOOL")
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
+trap 'echo "line $LINENO: $BASH_COMMAND" >&2' ERR
 cd "$dir"
 
 die() { printf 'line %s: %s\n' "${BASH_LINENO[1]}" "$*" >&2; exit 1; }

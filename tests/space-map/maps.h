@@ -1,13 +1,13 @@
 /*
- * world.h - both space maps over a disk in memory, with a dumb second opinion
+ * maps.h - both space maps over a disk in memory, with a dumb second opinion
  * about what they write.
  *
  * The transaction manager's blocks pass through a guard: whatever is allocated
  * must be free in the running transaction, in the closed one and in the durable
  * one (R-10).
  */
-#ifndef TESTS_SPACE_MAP_WORLD_H
-#define TESTS_SPACE_MAP_WORLD_H
+#ifndef TESTS_SPACE_MAP_MAPS_H
+#define TESTS_SPACE_MAP_MAPS_H
 
 #include <check.h>
 
@@ -20,7 +20,7 @@
 #define EXPECT(condition)                                                      \
 	((condition) ? (void)0 : ck_abort_msg("not so: %s", #condition))
 
-struct world {
+struct maps {
 	struct ram_disk disk;
 	struct tpi_channel *channel;
 	struct tpi_cache *cache;
@@ -39,43 +39,48 @@ struct world {
 	bool *used_closed, *used_durable;
 };
 
-/* An empty device that may grow to @max_mblocks, and maps made on it; block 0
- * is allocated.  Not closed. */
-void world_format(struct world *w, tp_mblock nr_mblocks, tp_mblock max_mblocks,
-		  tp_dblock nr_dblocks, uint64_t cache_bytes);
-void world_exit(struct world *w);
+/*
+ * An empty device, and maps made on it; block 0 is allocated.  Not closed.
+ *
+ * @disk_mblocks  how many blocks there is memory for: more, if the device is to
+ *                grow; fewer, if only the first ones are ever written.
+ */
+void maps_format(struct maps *maps, tp_mblock nr_mblocks,
+		 tp_mblock disk_mblocks, tp_dblock nr_dblocks,
+		 uint64_t cache_bytes);
+void maps_exit(struct maps *maps);
 
 /* Run @call until it answers something else than -EAGAIN. */
-#define WAIT(w, call)                                                          \
+#define WAIT(maps, call)                                                       \
 	({                                                                     \
 		int result_;                                                   \
                                                                                \
 		while ((result_ = (call)) == -EAGAIN)                          \
-			world_wait(w);                                         \
+			maps_wait(maps);                                       \
 		result_;                                                       \
 	})
-void world_wait(struct world *w);
+void maps_wait(struct maps *maps);
 
 /* Prepare and close both maps; what the data map freed is released by whoever
  * takes it. */
-int world_close(struct world *w);
+int maps_close(struct maps *maps);
 
 /* The closed transaction becomes durable. */
-void world_write(struct world *w);
+void maps_write(struct maps *maps);
 
 /* Both, and what was freed is released. */
-void world_commit(struct world *w);
+void maps_commit(struct maps *maps);
 
 /* Forget all that is in memory, and load the maps of the roots. */
-int world_reopen(struct world *w);
+int maps_reopen(struct maps *maps);
 
 /* The device was made larger, and so is the metadata map. */
-void world_grow_metadata(struct world *w, tp_mblock nr_mblocks);
+void maps_grow_metadata(struct maps *maps, tp_mblock nr_mblocks);
 
 /*---------------------------- the device -----------------------------------*/
 
 /* What lies there.  Whoever changes it calls tpi_seal(). */
-void *world_block(struct world *w, tp_mblock block);
+void *maps_block(struct maps *maps, tp_mblock block);
 
 /*---------------------------- the second opinion ---------------------------*/
 
@@ -85,8 +90,8 @@ void *world_block(struct world *w, tp_mblock block);
  * maps themselves (7.1), the data map @data.  Figures of the index and the
  * roots must be exact.  Either may be NULL: not compared.
  */
-void world_check_disk(struct world *w, const uint32_t *users,
-		      const uint32_t *data);
+void maps_check_disk(struct maps *maps, const uint32_t *users,
+		     const uint32_t *data);
 
 /*---------------------------- chance ---------------------------------------*/
 

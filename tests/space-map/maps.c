@@ -1,7 +1,7 @@
 /*
- * world.c - both space maps over a disk in memory.
+ * maps.c - both space maps over a disk in memory.
  */
-#include "space-map/world.h"
+#include "space-map/maps.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,31 +11,31 @@
 
 /*---------------------------- the guard ------------------------------------*/
 
-static struct world *world_of(const struct tpi_refs *refs)
+static struct maps *maps_of(const struct tpi_refs *refs)
 {
-	return tpi_container_of(refs, struct world, guard);
+	return tpi_container_of(refs, struct maps, guard);
 }
 
 static struct tpi_refs *guarded(const struct tpi_refs *refs)
 {
-	return tpi_metadata_sm_refs(world_of(refs)->metadata);
+	return tpi_metadata_sm_refs(maps_of(refs)->metadata);
 }
 
 static int guard_alloc(struct tpi_refs *refs, tp_mblock *block)
 {
-	struct world *w = world_of(refs);
+	struct maps *maps = maps_of(refs);
 	struct tpi_refs *real = guarded(refs);
-	tp_mblock nr_free = tpi_metadata_sm_nr_free(w->metadata);
+	tp_mblock nr_free = tpi_metadata_sm_nr_free(maps->metadata);
 	int r;
 
 	r = real->ops->alloc(real, block);
 	if (r)
 		return r;
 
-	EXPECT(!w->used_closed[*block]);
-	EXPECT(!w->used_durable[*block]);
+	EXPECT(!maps->used_closed[*block]);
+	EXPECT(!maps->used_durable[*block]);
 	EXPECT(real->ops->count(real, *block) == 1);
-	EXPECT(tpi_metadata_sm_nr_free(w->metadata) == nr_free - 1);
+	EXPECT(tpi_metadata_sm_nr_free(maps->metadata) == nr_free - 1);
 
 	return 0;
 }
@@ -78,118 +78,120 @@ static const struct tpi_refs_ops guard_ops = {
 
 /*---------------------------- coming and going -----------------------------*/
 
-static void open_cache(struct world *w)
+static void open_cache(struct maps *maps)
 {
-	ck_assert_int_eq(tpi_cache_new(w->channel, w->nr_mblocks,
-				       w->cache_bytes, &w->cache),
+	ck_assert_int_eq(tpi_cache_new(maps->channel, maps->nr_mblocks,
+				       maps->cache_bytes, &maps->cache),
 			 0);
-	w->tm.cache = w->cache;
+	maps->tm.cache = maps->cache;
 }
 
-void world_format(struct world *w, tp_mblock nr_mblocks, tp_mblock max_mblocks,
-		  tp_dblock nr_dblocks, uint64_t cache_bytes)
+void maps_format(struct maps *maps, tp_mblock nr_mblocks,
+		 tp_mblock disk_mblocks, tp_dblock nr_dblocks,
+		 uint64_t cache_bytes)
 {
+	tp_mblock nr_used = tpi_max(nr_mblocks, disk_mblocks);
 	tp_mblock superblock;
 
-	memset(w, 0, sizeof(*w));
-	w->cache_bytes = cache_bytes;
-	w->nr_mblocks = nr_mblocks;
-	w->guard.ops = &guard_ops;
-	w->tm.refs = &w->guard;
-	w->used_closed = calloc(max_mblocks, sizeof(bool));
-	w->used_durable = calloc(max_mblocks, sizeof(bool));
-	ram_disk_init(&w->disk, max_mblocks * TPI_MBLOCK_BYTES);
-	ck_assert_int_eq(
-		tpi_channel_open(w->disk.device, -1, true, &w->channel), 0);
-	open_cache(w);
+	memset(maps, 0, sizeof(*maps));
+	maps->cache_bytes = cache_bytes;
+	maps->nr_mblocks = nr_mblocks;
+	maps->guard.ops = &guard_ops;
+	maps->tm.refs = &maps->guard;
+	maps->used_closed = calloc(nr_used, sizeof(bool));
+	maps->used_durable = calloc(nr_used, sizeof(bool));
+	ram_disk_init(&maps->disk, disk_mblocks * TPI_MBLOCK_BYTES);
+	ck_assert_int_eq(tpi_channel_open(maps->disk.device, -1, true,
+					  &maps->channel),
+			 0);
+	open_cache(maps);
 
-	ck_assert_int_eq(tpi_metadata_sm_new(nr_mblocks, &w->metadata), 0);
-	tpi_metadata_sm_set_tm(w->metadata, &w->tm);
-	ck_assert_int_eq(guard_alloc(&w->guard, &superblock), 0);
+	ck_assert_int_eq(tpi_metadata_sm_new(nr_mblocks, &maps->metadata), 0);
+	tpi_metadata_sm_set_tm(maps->metadata, &maps->tm);
+	ck_assert_int_eq(guard_alloc(&maps->guard, &superblock), 0);
 	ck_assert_uint_eq(superblock, 0);
-	ck_assert_int_eq(tpi_data_sm_new(&w->tm, nr_dblocks, &w->data), 0);
+	ck_assert_int_eq(tpi_data_sm_new(&maps->tm, nr_dblocks, &maps->data),
+			 0);
 }
 
-static void forget(struct world *w)
+static void forget(struct maps *maps)
 {
-	tpi_data_sm_destroy(w->data);
-	w->data = NULL;
-	tpi_metadata_sm_destroy(w->metadata);
-	w->metadata = NULL;
-	while (tpi_cache_busy(w->cache))
-		world_wait(w);
-	tpi_cache_destroy(w->cache);
-	w->cache = NULL;
+	tpi_data_sm_destroy(maps->data);
+	maps->data = NULL;
+	tpi_metadata_sm_destroy(maps->metadata);
+	maps->metadata = NULL;
+	while (tpi_cache_busy(maps->cache))
+		maps_wait(maps);
+	tpi_cache_destroy(maps->cache);
+	maps->cache = NULL;
 }
 
-void world_exit(struct world *w)
+void maps_exit(struct maps *maps)
 {
-	forget(w);
-	tpi_channel_close(w->channel);
-	ram_disk_exit(&w->disk);
-	free(w->used_durable);
-	free(w->used_closed);
+	forget(maps);
+	tpi_channel_close(maps->channel);
+	ram_disk_exit(&maps->disk);
+	free(maps->used_durable);
+	free(maps->used_closed);
 }
 
-void world_wait(struct world *w)
+void maps_wait(struct maps *maps)
 {
-	tpi_channel_kick(w->channel);
-	EXPECT(tpi_channel_in_flight(w->channel) > 0);
-	tpi_channel_poll(w->channel, 1);
-	/* With a limit that dirty blocks exceed, what has just come would go
-	 * again. */
-	if (2 * tpi_cache_nr_dirty(w->cache) < tpi_cache_limit(w->cache))
-		tpi_cache_trim(w->cache);
+	tpi_channel_kick(maps->channel);
+	EXPECT(tpi_channel_in_flight(maps->channel) > 0);
+	tpi_channel_poll(maps->channel, 1);
+	tpi_cache_trim(maps->cache);
 }
 
-int world_reopen(struct world *w)
+int maps_reopen(struct maps *maps)
 {
 	int r;
 
-	forget(w);
-	open_cache(w);
-	r = WAIT(w, tpi_metadata_sm_load(w->cache, &w->metadata_root,
-					 &w->metadata));
+	forget(maps);
+	open_cache(maps);
+	r = WAIT(maps, tpi_metadata_sm_load(maps->cache, &maps->metadata_root,
+					    &maps->metadata));
 	if (r)
 		return r;
-	tpi_metadata_sm_set_tm(w->metadata, &w->tm);
+	tpi_metadata_sm_set_tm(maps->metadata, &maps->tm);
 
-	return WAIT(w, tpi_data_sm_load(&w->tm, &w->data_root, &w->data));
+	return WAIT(maps,
+		    tpi_data_sm_load(&maps->tm, &maps->data_root, &maps->data));
 }
 
-void world_grow_metadata(struct world *w, tp_mblock nr_mblocks)
+void maps_grow_metadata(struct maps *maps, tp_mblock nr_mblocks)
 {
-	EXPECT(nr_mblocks * TPI_MBLOCK_BYTES <= w->disk.size_bytes);
-	w->nr_mblocks = nr_mblocks;
-	tpi_cache_grow(w->cache, nr_mblocks);
-	ck_assert_int_eq(tpi_metadata_sm_grow(w->metadata, nr_mblocks), 0);
+	EXPECT(nr_mblocks * TPI_MBLOCK_BYTES <= maps->disk.size_bytes);
+	maps->nr_mblocks = nr_mblocks;
+	tpi_cache_grow(maps->cache, nr_mblocks);
+	ck_assert_int_eq(tpi_metadata_sm_grow(maps->metadata, nr_mblocks), 0);
 }
 
 /*---------------------------- transactions ---------------------------------*/
 
-static int prepare(struct world *w)
+static int prepare(struct maps *maps)
 {
-	int r = tpi_data_sm_prepare_close(w->data);
+	int r = tpi_data_sm_prepare_close(maps->data);
 
-	return r ? r : tpi_metadata_sm_prepare_close(w->metadata);
+	return r ? r : tpi_metadata_sm_prepare_close(maps->metadata);
 }
 
-int world_close(struct world *w)
+int maps_close(struct maps *maps)
 {
 	tp_mblock i;
 	int r;
 
-	r = WAIT(w, prepare(w));
+	r = WAIT(maps, prepare(maps));
 	if (!r)
-		r = tpi_data_sm_close(w->data, &w->data_root);
+		r = tpi_data_sm_close(maps->data, &maps->data_root);
 	if (!r)
-		r = tpi_metadata_sm_close(w->metadata, &w->metadata_root);
+		r = tpi_metadata_sm_close(maps->metadata, &maps->metadata_root);
 	if (r)
 		return r;
 
-	for (i = 0; i < tpi_metadata_sm_nr_blocks(w->metadata); i++)
-		w->used_closed[i] = guard_count(&w->guard, i) > 0;
-	tpi_cache_freeze(w->cache);
+	for (i = 0; i < tpi_metadata_sm_nr_blocks(maps->metadata); i++)
+		maps->used_closed[i] = guard_count(&maps->guard, i) > 0;
+	tpi_cache_freeze(maps->cache);
 
 	return 0;
 }
@@ -199,42 +201,42 @@ static void written(void *context, int error)
 	*(int *)context = error;
 }
 
-void world_write(struct world *w)
+void maps_write(struct maps *maps)
 {
 	int status = -EINPROGRESS;
 
-	tpi_cache_write_frozen(w->cache, written, &status);
+	tpi_cache_write_frozen(maps->cache, written, &status);
 	while (status == -EINPROGRESS)
-		world_wait(w);
+		maps_wait(maps);
 	ck_assert_int_eq(status, 0);
-	tpi_metadata_sm_committed(w->metadata);
-	memcpy(w->used_durable, w->used_closed,
-	       w->nr_mblocks * sizeof(*w->used_closed));
+	tpi_metadata_sm_committed(maps->metadata);
+	memcpy(maps->used_durable, maps->used_closed,
+	       maps->nr_mblocks * sizeof(*maps->used_closed));
 }
 
-void world_commit(struct world *w)
+void maps_commit(struct maps *maps)
 {
 	struct tpi_freed_run *runs;
 	size_t i, nr;
 
-	ck_assert_int_eq(world_close(w), 0);
-	world_write(w);
-	tpi_data_sm_take_freed(w->data, &runs, &nr);
+	ck_assert_int_eq(maps_close(maps), 0);
+	maps_write(maps);
+	tpi_data_sm_take_freed(maps->data, &runs, &nr);
 	for (i = 0; i < nr; i++)
-		tpi_data_sm_release(w->data, runs[i].begin, runs[i].nr);
+		tpi_data_sm_release(maps->data, runs[i].begin, runs[i].nr);
 	free(runs);
 }
 
-void *world_block(struct world *w, tp_mblock block)
+void *maps_block(struct maps *maps, tp_mblock block)
 {
-	return w->disk.bytes + block * TPI_MBLOCK_BYTES;
+	return maps->disk.bytes + block * TPI_MBLOCK_BYTES;
 }
 
 /*---------------------------- the second opinion ---------------------------*/
 
 /* A space map as a dumb reader sees it. */
 struct reading {
-	struct world *w;
+	struct maps *maps;
 	uint32_t *own;    /* blocks of maps, how often met */
 	uint32_t *counts; /* of the map that is being read */
 	uint64_t nr_blocks, nr_allocated;
@@ -247,8 +249,8 @@ static const void *read_own(struct reading *reading, tp_mblock block,
 	const void *data;
 
 	EXPECT(block > 0);
-	EXPECT(block < le64_get(reading->w->metadata_root.nr_blocks));
-	data = world_block(reading->w, block);
+	EXPECT(block < le64_get(reading->maps->metadata_root.nr_blocks));
+	data = maps_block(reading->maps, block);
 	EXPECT(tpi_validate(validator, block, data) == 0);
 	reading->own[block]++;
 
@@ -383,20 +385,20 @@ static void compare_metadata(const uint32_t *found, const uint32_t *users,
 	}
 }
 
-void world_check_disk(struct world *w, const uint32_t *users,
-		      const uint32_t *data)
+void maps_check_disk(struct maps *maps, const uint32_t *users,
+		     const uint32_t *data)
 {
-	struct reading reading = { .w = w };
+	struct reading reading = { .maps = maps };
 	uint32_t *counts;
 
-	reading.own =
-		calloc(le64_get(w->metadata_root.nr_blocks), sizeof(uint32_t));
-	counts = read_map(&reading, &w->data_root, true);
+	reading.own = calloc(le64_get(maps->metadata_root.nr_blocks),
+			     sizeof(uint32_t));
+	counts = read_map(&reading, &maps->data_root, true);
 	if (data)
 		compare_data(counts, data, reading.nr_blocks);
 	free(counts);
 
-	counts = read_map(&reading, &w->metadata_root, false);
+	counts = read_map(&reading, &maps->metadata_root, false);
 	if (users)
 		compare_metadata(counts, users, reading.own, reading.nr_blocks);
 	free(counts);
