@@ -118,7 +118,7 @@ static int fill_up(const struct tpi_btree *tree,
 
 	while (tpi_node_nr(child->node) < wanted) {
 		const struct tpi_node *sibling;
-		uint32_t j;
+		uint32_t j = i;
 		int r;
 
 		r = find_sibling(tree, parent, i, child, &j, &sibling);

@@ -352,7 +352,7 @@ static int check_all_pairs(const struct tp_snapshot_pair *pairs, size_t nr)
 		r = check_pair(&pairs[i]);
 		for (size_t j = 0; j < i && !r; j++)
 			if (pairs[i].id == pairs[j].id)
-				r = tpi_error(-EINVAL, "thin %u twice",
+				r = tpi_error(-EEXIST, "thin %u twice",
 					      pairs[i].id);
 	}
 

@@ -11,14 +11,14 @@ snapshot 1 0
 write 1 1000 3000 b
 set-transaction-id 0 5
 S
-tool map-dump >then
+tool map-dump >as-it-was
 
 step "reserved"
 tool reserve-metadata-snapshot
 agrees
 same "$(status held_root)" 1
-dumped_mappings -m metadata | cmp - then
-verified_mappings --held metadata | cmp - then
+dumped_mappings -m metadata | cmp - as-it-was
+verified_mappings --held metadata | cmp - as-it-was
 
 step "everything changed"
 tool - <<S
@@ -30,8 +30,8 @@ create 3
 delete 0
 S
 agrees
-dumped_mappings -m metadata | cmp - then
-verified_mappings --held metadata | cmp - then
+dumped_mappings -m metadata | cmp - as-it-was
+verified_mappings --held metadata | cmp - as-it-was
 
 step "released"
 tool release-metadata-snapshot

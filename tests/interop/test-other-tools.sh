@@ -28,11 +28,11 @@ thin_ls --no-headers -o DEV,MAPPED_BLOCKS,TRANSACTION,CREATE_TIME,SNAP_TIME meta
 	awk '{ print $1, $2, $3, $4, $5 }' | cmp - list.before
 
 step "thin_delta sees what differs"
-thin_delta --thin1 1 --thin2 2 metadata >delta
+thin_delta --thin1 1 --thin2 2 metadata >differences
 want='different 100 50
 left_only 400 30
 right_only 650 1'
-same "$(sed -n 's/.*<\(different\|left_only\|right_only\) begin="\([0-9]*\)" length="\([0-9]*\)".*/\1 \2 \3/p' delta |
+same "$(sed -n 's/.*<\(different\|left_only\|right_only\) begin="\([0-9]*\)" length="\([0-9]*\)".*/\1 \2 \3/p' differences |
 	sort)" "$want"
 
 step "thin_rmap finds the owner of a block"
