@@ -11,27 +11,30 @@
  * shares evenly with one that is not, until it has what it should have, which
  * is SPARE entries more than the minimum T, but T if it is a leaf.
  *
- * Why SPARE is three.  Each sibling taken in costs the parent an entry, so a
- * parent must have as many to spare as its child takes in siblings.  On the
- * first path the child is L.  Its siblings have T or more, but for R.  At worst
- * L has one entry, takes in R, which has one too, then a sibling of T, then
- * another: 2T + 2 > T + 3.  On the second path all but R have T or more, so two
- * suffice.  So a node that is left behind has T or more.  Only the root may run
+ * Why SPARE is two.  Each sibling taken in costs the parent an entry, so a
+ * parent must have as many to spare as its child may take in.  On the first
+ * path the child is L, with one entry or more, and its siblings have T or more,
+ * but for R, which has one or more.  So with two siblings it has at least
+ * 1 + 1 + T.  On the second path the child is R, and all its siblings have T or
+ * more, for those of the first path were left with that.  Only the root may run
  * out of children; when it has one left, that becomes the root.
  *
- * Which nodes this touches.  By the same count, at most two neighbours to the
- * left of L and two to the right of R on each level (if L is gone, the first of
- * them stands in for it): L and R take in no third.  Which nodes are siblings
- * changes as their parents are filled up, but which are neighbours on a level
- * does not.  tpi_prepare_repair() reads these.  Should a node not be there after
- * all (where the tree has nodes that were too empty before), it does not help:
- * a node that stays too empty is no damage.
+ * Which nodes this touches.  The first path: two siblings of L, so at most the
+ * two neighbours to its left on that level, or R and the one to the right of
+ * that.  The second path: R, if L took in less than two, these and the next,
+ * again two to the left of L at most, and else one such node is enough, for it
+ * has nearly 2T; or two to the right of R.  If L is gone, the first to the left
+ * stands in for it, and has T.  Which nodes are siblings changes as their
+ * parents are filled up, but which are neighbours on a level does not.
+ * tpi_prepare_repair() reads them.  Should one not be there after all (where a
+ * tree had nodes that were too empty before), it does not help: a node that
+ * stays too empty is no damage.
  */
 #include "btree/repair.h"
 
 #include "btree/shadow.h"
 
-#define SPARE 3
+#define SPARE 2
 #define NR_NEIGHBOURS 2
 
 /*---------------------------- filling up a node ----------------------------*/

@@ -15,7 +15,7 @@
 #include "catalogue/page.h"
 
 /* How often an id may be taken from under our nose. */
-#define MAX_ID_ATTEMPTS 16
+#define MAX_ID_ATTEMPTS 1000
 
 struct attempt {
 	struct tp_catalogue *catalogue;

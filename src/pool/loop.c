@@ -322,14 +322,31 @@ static bool enter_loop(struct tpi_loop *loop)
 		return false;
 	atomic_store(&loop->thread, pthread_self());
 	atomic_store(&loop->running, true);
+	atomic_store(&loop->asleep, false);
 
 	return true;
 }
 
+/* From here on the host sleeps on the descriptor, so it has to tell of what
+ * comes, and of what is there already. */
 static void leave_loop(struct tpi_loop *loop, bool outermost)
 {
-	if (outermost)
-		atomic_store(&loop->running, false);
+	uint64_t one = 1;
+
+	if (!outermost)
+		return;
+	atomic_store(&loop->running, false);
+	if (arm(loop) && write(loop->event_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+/* What the descriptor told of is about to be looked at. */
+static void forget_signals(struct tpi_loop *loop)
+{
+	uint64_t count;
+
+	if (read(loop->event_fd, &count, sizeof(count)) < 0)
+		return;
 }
 
 void tpi_loop_run_until(struct tpi_loop *loop, const _Atomic bool *done)
@@ -347,10 +364,11 @@ unsigned tpi_loop_run_ready(struct tpi_loop *loop)
 	bool outermost = enter_loop(loop);
 	unsigned nr = 0, did;
 
+	forget_signals(loop);
+
 	/* Work that makes more work does not keep the host for ever. */
 	while (nr < RUN_READY_MAX && (did = tpi_loop_step(loop)))
 		nr += did;
-	arm(loop);
 	leave_loop(loop, outermost);
 
 	return nr;

@@ -199,13 +199,69 @@ START_TEST(test_cuts_leave_sparse_trees_of_three_levels_in_shape)
 }
 END_TEST
 
+/* The @i-th of the places at or beside an edge of a node of @nr. */
+#define NR_EDGES 3
+static uint64_t edge(uint64_t i, uint64_t nr)
+{
+	return i < 2 ? i : nr - 1;
+}
+
+/* The @n-th of the keys that lie at edges on all three levels of a tree that is
+ * as sparse as may be. */
+#define NR_EDGE_KEYS (NR_EDGES * NR_EDGES * NR_EDGES)
+static uint64_t edge_key(uint64_t n, uint64_t nr_children)
+{
+	uint64_t child = edge(n / NR_EDGES / NR_EDGES, nr_children);
+	uint64_t leaf = edge(n / NR_EDGES % NR_EDGES, 84);
+
+	return (child * 84 + leaf) * 84 + edge(n % NR_EDGES, 84);
+}
+
+static void cut_snapshot(tp_mblock snapshot, const struct gap *gap)
+{
+	tp_mblock root = snapshot;
+
+	if (gap->begin[0] >= gap->after[0])
+		return;
+	must(!tpi_tm_inc(&world.tm, snapshot));
+	world_go_cold(&world);
+	make_gap(&root, gap, 0);
+	world_check_begin(&world);
+	expect(snapshot, (struct gap){ .end = gap->end });
+	expect(root, *gap);
+	world_check_end(&world);
+	world_delete(&world, &tree, root);
+}
+
+/* What is hard is a cut that leaves one entry on each side, on several levels,
+ * among siblings that have none to spare. */
+START_TEST(test_cuts_at_all_edges_of_nodes_leave_sparse_trees_in_shape)
+{
+	unsigned nr_children = 2 + _i;
+	struct gap gap = { 0 };
+	tp_mblock snapshot;
+
+	setup(2048, 8);
+	snapshot =
+		world_build_sparse(&world, &tree, 3, nr_children, 0, &gap.end);
+	for (unsigned i = 0; i < NR_EDGE_KEYS; i++) {
+		for (unsigned j = 0; j < NR_EDGE_KEYS; j++) {
+			gap.begin[0] = edge_key(i, nr_children);
+			gap.after[0] = edge_key(j, nr_children);
+			cut_snapshot(snapshot, &gap);
+		}
+	}
+	world_exit(&world);
+}
+END_TEST
+
 /* Deeper, a bit of a tree that a cut leaves hangs on more than one node that is
  * too empty. */
 START_TEST(test_cuts_leave_sparse_trees_of_four_levels_in_shape)
 {
 	world_seed(_i);
 	setup(100000, 24);
-	for (int n = 0; n < 3; n++)
+	for (int n = 0; n < 2; n++)
 		cut_sparse_tree(24, 4, world_random(2) * 4);
 	world_exit(&world);
 }
@@ -387,6 +443,7 @@ int main(void)
 		test_every_key_of_a_sparse_tree_can_be_removed_in_order,
 		test_removing_what_is_not_there_removes_nothing,
 		test_cuts_leave_sparse_trees_of_three_levels_in_shape,
+		test_cuts_at_all_edges_of_nodes_leave_sparse_trees_in_shape,
 		test_cuts_leave_sparse_trees_of_four_levels_in_shape,
 		test_a_cut_of_everything_leaves_one_empty_leaf,
 		test_the_greatest_key_can_be_removed,

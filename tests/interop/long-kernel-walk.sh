@@ -1,30 +1,28 @@
 #!/bin/bash
 # The same random walk on two pools, one by us and one by the kernel, which are
-# exchanged after each third of it.  At each exchange every volume has the same
-# content in both.  SEED=N repeats a walk.
+# exchanged after each third of it.  At each exchange every volume of both has
+# the content that the walk gave it.  SEED=N repeats a walk.
 . "$(dirname "$0")/kernel-support.sh"
 
 seed=${SEED:-$((RANDOM * 32768 + RANDOM))}
 echo "SEED=$seed"
 
-in_pool() { cd "$dir/$1"; }
+live() { cut -d' ' -f1 "$dir/walk$1.hashes" | tr '\n' ' '; }
 
 # by_kernel PART; by_us PART: hashes of what is live go to 'hashes'.
 by_kernel() {
-	local all
-	all=$(cat "$dir/walk$1.live")
 	{
 		echo pool_create
-		[ "$1" = 1 ] || echo "activate $(cat "$dir/walk$(($1 - 1)).live")"
+		[ "$1" = 1 ] || echo "activate $(live $(($1 - 1)))"
 		cat "$dir/walk$1"
-		echo "hashes $all >\$OUT/hashes"
+		echo "hashes $(live "$1") >\$OUT/hashes"
 	} | in_kernel $bs
 	mv out/hashes hashes
 }
 by_us() {
 	tool - <"$dir/walk$1"
 	# shellcheck disable=SC2046 # ids, a word each
-	hashes_here $(cat "$dir/walk$1.live") >hashes
+	hashes_here $(live "$1") >hashes
 }
 
 for bs in 128 384 2048; do
@@ -32,12 +30,20 @@ for bs in 128 384 2048; do
 	python3 "$interop/make-walk" "$seed" $bs $SECTORS 60 "$dir/walk"
 	rm -rf "$dir/a" "$dir/b"
 	mkdir "$dir/a" "$dir/b"
-	in_pool a && new_pool 4M $((bs * 250 / 2))K $bs
-	in_pool b && blank_pool 4M $((bs * 250 / 2))K
+	cd "$dir/a"
+	new_pool 4M $((bs * 250 / 2))K $bs
+	cd "$dir/b"
+	blank_pool 4M $((bs * 250 / 2))K
 	for part in 1 2 3; do
 		step "$bs sectors, part $part"
-		in_pool a && if [ $part = 2 ]; then by_kernel $part; else by_us $part; fi && agrees
-		in_pool b && if [ $part = 2 ]; then by_us $part; else by_kernel $part; fi && agrees
-		cmp "$dir/a/hashes" "$dir/b/hashes"
+		if [ $part = 2 ]; then a=by_kernel b=by_us; else a=by_us b=by_kernel; fi
+		cd "$dir/a"
+		$a $part
+		cmp hashes "$dir/walk$part.hashes"
+		agrees
+		cd "$dir/b"
+		$b $part
+		cmp hashes "$dir/walk$part.hashes"
+		agrees
 	done
 done

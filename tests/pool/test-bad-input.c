@@ -105,13 +105,13 @@ START_TEST(test_block_sizes_that_do_not_exist_are_refused)
 		UINT32_MAX,
 	};
 
-	world_init(&w, _i);
+	world_make(&w, _i);
 	keep_content();
 	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 		refused(try_format(sizes[i], 0), -EINVAL);
 	refused(try_format(0, 1u << 31), -EINVAL);
 	check_untouched();
-	world_exit(&w);
+	world_unmake(&w);
 }
 END_TEST
 
@@ -119,14 +119,14 @@ START_TEST(test_format_without_its_arguments_is_refused)
 {
 	struct tp_format_options options = { .struct_size = 0 };
 
-	world_init(&w, _i);
+	world_make(&w, _i);
 	keep_content();
 	refused(tp_pool_format(NULL, w.data.device, NULL), -EINVAL);
 	refused(tp_pool_format(w.metadata.device, NULL, NULL), -EINVAL);
 	refused(tp_pool_format(w.metadata.device, w.data.device, &options),
 		-EINVAL);
 	check_untouched();
-	world_exit(&w);
+	world_unmake(&w);
 }
 END_TEST
 
@@ -134,11 +134,11 @@ END_TEST
 START_TEST(test_a_metadata_device_that_is_too_small_is_refused)
 {
 	for (uint64_t size = 512; size <= 16 * KIB; size *= 2) {
-		world_init_sized(&w, _i, size, 16 * MIB, NULL);
+		world_make_sized(&w, _i, size, 16 * MIB, NULL);
 		keep_content();
 		refused(try_format(0, 0), -EINVAL);
 		check_untouched();
-		world_exit(&w);
+		world_unmake(&w);
 	}
 }
 END_TEST
@@ -146,7 +146,7 @@ END_TEST
 /* B-POOL-5: never over what is not all zero, unasked. */
 START_TEST(test_what_is_not_all_zero_is_not_formatted_over)
 {
-	world_init(&w, _i);
+	world_make(&w, _i);
 	w.metadata.bytes[4095] = 1;
 	keep_content();
 	refused(try_format(0, 0), -EEXIST);
@@ -154,7 +154,7 @@ START_TEST(test_what_is_not_all_zero_is_not_formatted_over)
 	ck_ok(try_format(0, TP_FORMAT_OVERWRITE));
 	refused(try_format(0, 0), -EEXIST);
 	world_check(&w);
-	world_exit(&w);
+	world_unmake(&w);
 }
 END_TEST
 
@@ -176,7 +176,7 @@ START_TEST(test_options_out_of_range_are_refused)
 	struct tp_pool_options options;
 	struct tp_pool *pool = NULL;
 
-	world_init(&w, _i);
+	world_make(&w, _i);
 	world_format(&w);
 	keep_content();
 	for (unsigned bit = 6; bit < 32; bit++)
@@ -203,7 +203,7 @@ START_TEST(test_options_out_of_range_are_refused)
 	options.data_block_size = WORLD_BLOCK;
 	ck_ok(tp_pool_open(w.metadata.device, w.data.device, &options, &pool));
 	ck_ok(tp_pool_close(pool));
-	world_exit(&w);
+	world_unmake(&w);
 }
 END_TEST
 
@@ -213,14 +213,14 @@ START_TEST(test_a_shorter_struct_is_taken_with_zeroes_for_the_rest)
 	struct tp_pool_options options;
 	struct tp_pool *pool;
 
-	world_init(&w, _i);
+	world_make(&w, _i);
 	world_format(&w);
 	options = w.options;
 	options.data_block_size = 12345; /* beyond what it says it has */
 	options.struct_size = offsetof(struct tp_pool_options, data_block_size);
 	ck_ok(tp_pool_open(w.metadata.device, w.data.device, &options, &pool));
 	ck_ok(tp_pool_close(pool));
-	world_exit(&w);
+	world_unmake(&w);
 }
 END_TEST
 
@@ -293,7 +293,7 @@ START_TEST(test_a_superblock_that_is_not_ours_is_refused)
 	     i < sizeof(bad_superblocks) / sizeof(bad_superblocks[0]); i++) {
 		const struct bad_superblock *bad = &bad_superblocks[i];
 
-		world_init(&w, _i);
+		world_make(&w, _i);
 		world_format(&w);
 		put32(bad->offset, bad->value);
 		if (bad->sealed)
@@ -306,7 +306,7 @@ START_TEST(test_a_superblock_that_is_not_ours_is_refused)
 		else
 			ck_ok(try_open(TP_POOL_READ_ONLY));
 		check_untouched();
-		world_exit(&w);
+		world_unmake(&w);
 	}
 }
 END_TEST
@@ -314,7 +314,7 @@ END_TEST
 /* B-POOL-5, B-BAD-10; a file that is no pool. */
 START_TEST(test_a_device_without_a_pool_is_refused)
 {
-	world_init(&w, _i);
+	world_make(&w, _i);
 	keep_content();
 	refused(try_open(0), -EILSEQ);
 	refused(try_open(TP_POOL_READ_ONLY), -EPERM);
@@ -332,14 +332,14 @@ START_TEST(test_a_device_without_a_pool_is_refused)
 	refused(try_open(0), -EILSEQ);
 	refused(try_open(TP_POOL_READ_ONLY), -EILSEQ);
 	check_untouched();
-	world_exit(&w);
+	world_unmake(&w);
 }
 END_TEST
 
 /* A flipped bit anywhere in the live part of the superblock (F-22). */
 START_TEST(test_a_flipped_bit_in_the_superblock_is_refused)
 {
-	world_init(&w, _i);
+	world_make(&w, _i);
 	world_format(&w);
 	for (unsigned bit = 0; bit < 364 * 8; bit += 13) {
 		int r;
@@ -351,14 +351,14 @@ START_TEST(test_a_flipped_bit_in_the_superblock_is_refused)
 		w.metadata.bytes[bit / 8] ^= (char)(1 << bit % 8);
 	}
 	ck_ok(try_open(0));
-	world_exit(&w);
+	world_unmake(&w);
 }
 END_TEST
 
 /* B-BAD-13, B-BAD-14, F-33, RSZ-01. */
 START_TEST(test_devices_smaller_than_recorded_are_refused)
 {
-	world_init(&w, _i);
+	world_make(&w, _i);
 	world_format(&w);
 	for (unsigned i = 0; i < 2; i++) {
 		struct observer *device = i ? &w.metadata : &w.data;
@@ -378,14 +378,14 @@ START_TEST(test_devices_smaller_than_recorded_are_refused)
 		check_untouched();
 	}
 	ck_ok(try_open(0));
-	world_exit(&w);
+	world_unmake(&w);
 }
 END_TEST
 
 /* F-13. */
 START_TEST(test_a_superblock_that_cannot_be_read_is_an_io_error)
 {
-	world_init(&w, _i);
+	world_make(&w, _i);
 	world_format(&w);
 	keep_content();
 	observer_fail(&w.metadata, OPS(TP_READ), 0, 0, -EIO);
@@ -394,7 +394,7 @@ START_TEST(test_a_superblock_that_cannot_be_read_is_an_io_error)
 	observer_heal(&w.metadata);
 	check_untouched();
 	ck_ok(try_open(0));
-	world_exit(&w);
+	world_unmake(&w);
 }
 END_TEST
 
@@ -408,7 +408,7 @@ START_TEST(test_devices_in_use_are_busy)
 	check_untouched();
 	world_close(&w);
 	ck_ok(try_open(0));
-	world_exit(&w);
+	world_unmake(&w);
 }
 END_TEST
 
@@ -418,9 +418,9 @@ START_TEST(test_a_read_only_device_does_for_a_read_only_pool_only)
 	struct tp_device_limits limits = TP_DEVICE_LIMITS_INIT;
 
 	limits.features = TP_DEVICE_READ_ONLY;
-	world_init_sized(&w, _i, 2 * MIB, 16 * MIB, &limits);
+	world_make_sized(&w, _i, 2 * MIB, 16 * MIB, &limits);
 	refused(try_format(0, 0), -EROFS);
-	world_exit(&w);
+	world_unmake(&w);
 
 	world_begin(&w, _i);
 	world_close(&w);
@@ -442,7 +442,7 @@ START_TEST(test_a_read_only_device_does_for_a_read_only_pool_only)
 		ck_assert_uint_eq(twin.nr_begun[TP_WRITE], 0);
 		observer_exit(&twin);
 	}
-	world_exit(&w);
+	world_unmake(&w);
 }
 END_TEST
 
@@ -736,7 +736,7 @@ START_TEST(test_a_pool_that_ignores_discards_refuses_them)
 	struct tp_thin_limits limits = TP_THIN_LIMITS_INIT;
 	struct tp_thin *thin;
 
-	world_init(&w, _i);
+	world_make(&w, _i);
 	w.options.flags |= TP_POOL_IGNORE_DISCARD;
 	world_format(&w);
 	world_open(&w);

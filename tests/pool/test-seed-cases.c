@@ -178,7 +178,7 @@ START_TEST(test_the_tick_flushes_data_before_its_superblock)
 {
 	struct tp_thin *thin;
 
-	world_init(&w, _i);
+	world_make(&w, _i);
 	w.options.commit_interval_ms = 30;
 	world_format(&w);
 	world_open(&w);
@@ -402,7 +402,7 @@ START_TEST(test_a_hook_takes_the_place_of_the_flush_of_each_commit)
 				  nr_superblocks());
 		if (closes) {
 			w.pool = NULL;
-			world_exit(&w);
+			world_unmake(&w);
 		} else {
 			ck_ok(tp_pool_set_pre_commit_hook(w.pool, NULL, NULL));
 			end_changed_unchecked(&changed);

@@ -8,6 +8,7 @@
 #define TESTS_SUPPORT_IO_LOG_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <thinpool/types.h>
 
@@ -26,7 +27,8 @@ struct io_event {
 struct io_log {
 	pthread_mutex_t lock;
 	struct io_event *events;
-	unsigned nr, room, nr_ids;
+	unsigned nr, room;
+	atomic_uint nr_ids;
 };
 
 void io_log_init(struct io_log *log);

@@ -416,7 +416,7 @@ static void begin(struct model *m, const struct model_run *run)
 	/* Room for what is freed but not settled, and a tail that is no
 	 * block. */
 	data_bytes = (2 * MAX_VOLUMES + 2) * m->nr_vblocks * m->block + 512;
-	world_init_sized(&m->w, run->kind, 4 * MIB, data_bytes, &limits);
+	world_make_sized(&m->w, run->kind, 4 * MIB, data_bytes, &limits);
 	memset(m->w.data.bytes, 0xee, data_bytes);
 	m->w.block_size = run->block_size;
 	m->w.options.flags |= run->flags;

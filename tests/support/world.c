@@ -12,7 +12,7 @@
 
 /*---------------------------- devices --------------------------------------*/
 
-void world_init_sized(struct world *w, int kind, uint64_t metadata_bytes,
+void world_make_sized(struct world *w, int kind, uint64_t metadata_bytes,
 		      uint64_t data_bytes,
 		      const struct tp_device_limits *data_limits)
 {
@@ -28,12 +28,12 @@ void world_init_sized(struct world *w, int kind, uint64_t metadata_bytes,
 		      data_limits);
 }
 
-void world_init(struct world *w, int kind)
+void world_make(struct world *w, int kind)
 {
-	world_init_sized(w, kind, 2 * MIB, 16 * MIB, NULL);
+	world_make_sized(w, kind, 2 * MIB, 16 * MIB, NULL);
 }
 
-void world_exit(struct world *w)
+void world_unmake(struct world *w)
 {
 	observer_exit(&w->data);
 	observer_exit(&w->metadata);
@@ -47,7 +47,7 @@ static void copy_device(const struct observer *from, struct observer *to)
 
 void world_copy(const struct world *w, struct world *other, int kind)
 {
-	world_init_sized(other, kind, w->metadata.size_bytes,
+	world_make_sized(other, kind, w->metadata.size_bytes,
 			 w->data.size_bytes, NULL);
 	other->block_size = w->block_size;
 	copy_device(&w->metadata, &other->metadata);
@@ -120,7 +120,7 @@ void world_reopen(struct world *w)
 
 void world_begin(struct world *w, int kind)
 {
-	world_init(w, kind);
+	world_make(w, kind);
 	world_format(w);
 	world_open(w);
 }
@@ -129,13 +129,13 @@ void world_end(struct world *w)
 {
 	world_close(w);
 	world_check(w);
-	world_exit(w);
+	world_unmake(w);
 }
 
 void world_end_unchecked(struct world *w)
 {
 	world_close(w);
-	world_exit(w);
+	world_unmake(w);
 }
 
 static void run_checker(const char *command, const char *path)

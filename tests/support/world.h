@@ -3,7 +3,7 @@
  *
  * Everything here fails the test when the pool does not do as it should.  The
  * same test runs on a pool with a thread of its own and on a host-driven one:
- * tests run twice, and world_init(&world, _i) chooses.
+ * tests run twice, and world_make(&world, _i) chooses.
  */
 #ifndef TESTS_SUPPORT_WORLD_H
 #define TESTS_SUPPORT_WORLD_H
@@ -37,15 +37,15 @@ struct world {
 	_Atomic uint64_t now_ns; /* of a virtual clock */
 };
 
-/* Rounds of a test: world_init(&world, _i). */
+/* Rounds of a test: world_make(&world, _i). */
 enum { OWN_THREAD, HOST_DRIVEN, NR_KINDS };
 
 /* Devices and options, nothing formatted: 2 MiB of metadata and 16 MiB of
  * data, which can grow to 64 and 256; no tick (commit_interval_ms: never). */
-void world_init(struct world *w, int kind);
+void world_make(struct world *w, int kind);
 
 /* The same with devices of other sizes; @data_limits may be NULL. */
-void world_init_sized(struct world *w, int kind, uint64_t metadata_bytes,
+void world_make_sized(struct world *w, int kind, uint64_t metadata_bytes,
 		      uint64_t data_bytes,
 		      const struct tp_device_limits *data_limits);
 
@@ -59,7 +59,7 @@ void world_open(struct world *w);
 void world_close(struct world *w);
 void world_reopen(struct world *w);
 
-/* init, format and open; close, check and exit. */
+/* make, format and open; close, check and unmake. */
 void world_begin(struct world *w, int kind);
 void world_end(struct world *w);
 void world_end_unchecked(struct world *w);
@@ -68,7 +68,7 @@ void world_end_unchecked(struct world *w);
 void world_check(struct world *w);
 
 /* The pool is closed. */
-void world_exit(struct world *w);
+void world_unmake(struct world *w);
 
 /* As if power had failed: a copy of what the devices hold now, in @w's place
  * for another world, @other, not opened. */

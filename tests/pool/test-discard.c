@@ -1,0 +1,370 @@
+/*
+ * Discards: what they unmap, what they leave, what reaches the data device.
+ */
+#include <stdlib.h>
+
+#include "support/world.h"
+
+#define NR_BLOCKS 32
+#define THIN_BYTES (NR_BLOCKS * WORLD_BLOCK)
+
+static struct world w;
+static char buffer[THIN_BYTES];
+
+static struct tp_thin *begin_with(int kind, uint32_t block_size, unsigned flags,
+				  const struct tp_device_limits *limits)
+{
+	struct tp_thin *thin;
+
+	world_make_sized(&w, kind, 2 * MIB, 64 * MIB, limits);
+	w.block_size = block_size;
+	w.options.flags |= flags;
+	world_format(&w);
+	world_open(&w);
+	thin = world_new_thin(&w, 0, NR_BLOCKS * block_size);
+	thin_fill(thin, 0, NR_BLOCKS * block_size, 1);
+
+	return thin;
+}
+
+static struct tp_thin *begin_full(int kind)
+{
+	return begin_with(kind, WORLD_BLOCK, 0, NULL);
+}
+
+static void end_with(struct tp_thin *thin)
+{
+	ck_ok(tp_thin_close(thin));
+	world_end(&w);
+}
+
+/* DSC-01, R-33, DSC-24, B-POOL-6, B-DISC-12: unmapped in any case; the device
+ * hears of it only where it can and is to. */
+START_TEST(test_unmapping_works_whatever_the_device_can_do)
+{
+	struct tp_device_limits limits[] = {
+		{ .features = TP_DEVICE_DISCARD },
+		{ .features = TP_DEVICE_DISCARD },
+		{ .features = 0 },
+		{ .features = TP_DEVICE_DISCARD, .discard_max_bytes = 32768 },
+	};
+
+	for (unsigned i = 0; i < 4; i++) {
+		unsigned flags = i == 1 ? TP_POOL_NO_DISCARD_PASSDOWN : 0;
+		struct tp_thin *thin;
+
+		limits[i].struct_size = sizeof(limits[i]);
+		thin = begin_with(_i, WORLD_BLOCK, flags, &limits[i]);
+		ck_assert_int_eq(world_status(&w).discard_passdown, i == 0);
+		ck_ok(tp_thin_discard(thin, 0, THIN_BYTES));
+		ck_assert_uint_eq(thin_mapped(thin), 0);
+		thin_verify_zero(thin, 0, THIN_BYTES);
+		ck_ok(tp_pool_commit(w.pool));
+		world_until(&w, !world_used(&w));
+		world_idle(&w);
+		ck_assert_int_eq(w.data.nr_begun[TP_DISCARD] > 0, i == 0);
+		end_with(thin);
+	}
+}
+END_TEST
+
+/* DSC-22: in pieces of no more than the device takes. */
+START_TEST(test_what_is_passed_down_keeps_the_devices_limits)
+{
+	struct tp_device_limits limits = {
+		.struct_size = sizeof(limits),
+		.features = TP_DEVICE_DISCARD,
+		.discard_granularity_bytes = WORLD_BLOCK,
+		.discard_max_bytes = 3 * WORLD_BLOCK,
+	};
+	struct tp_thin *thin = begin_with(_i, WORLD_BLOCK, 0, &limits);
+
+	ck_ok(tp_thin_discard(thin, 0, THIN_BYTES));
+	ck_ok(tp_pool_commit(w.pool));
+	world_until(&w, !world_used(&w));
+	ck_assert_uint_ge(w.data.nr_begun[TP_DISCARD], NR_BLOCKS / 3);
+	for (unsigned i = 0; i < io_log_nr(&w.log); i++) {
+		struct io_event event = io_log_get(&w.log, i);
+
+		if (event.op == TP_DISCARD && event.when == IO_BEGIN)
+			ck_assert_uint_le(event.length, 3 * WORLD_BLOCK);
+	}
+	end_with(thin);
+}
+END_TEST
+
+/* DSC-03, R-35, B-DISC-4: no metadata change, and no time, for nothing. */
+START_TEST(test_discarding_what_is_not_mapped_costs_nothing)
+{
+	struct tp_thin *thin, *huge;
+	uint64_t size = (uint64_t)1 << 50;
+
+	thin = begin_full(_i);
+	huge = world_new_thin(&w, 1, size);
+	ck_assert(!world_status(&w).changed || tp_pool_commit(w.pool) == 0);
+	ck_ok(tp_thin_discard(huge, 0, size));
+	ck_assert(!world_status(&w).changed);
+	thin_fill(huge, size - WORLD_BLOCK, WORLD_BLOCK, 1);
+	thin_fill(huge, size / 2, WORLD_BLOCK, 1);
+	ck_ok(tp_thin_discard(huge, 0, size));
+	ck_assert_uint_eq(thin_mapped(huge), 0);
+	thin_verify(thin, 0, THIN_BYTES, 1);
+	ck_ok(tp_thin_close(huge));
+	end_with(thin);
+}
+END_TEST
+
+/* DSC-06, DSC-20, DSC-21, B-DISC-1. */
+START_TEST(test_only_whole_blocks_inside_the_range_are_unmapped)
+{
+	static const uint32_t block_sizes[] = { 64 * KIB, 192 * KIB, MIB };
+
+	for (unsigned i = 0; i < 3; i++) {
+		uint64_t block = block_sizes[i], size = NR_BLOCKS * block;
+		struct tp_thin *thin = begin_with(_i, block_sizes[i], 0, NULL);
+
+		ck_ok(tp_thin_discard(thin, block - 512, block + 1024));
+		thin_verify(thin, 0, block, 1);
+		thin_verify_zero(thin, block, block);
+		thin_verify(thin, 2 * block, size - 2 * block, 1);
+		ck_assert_uint_eq(thin_mapped(thin), size - block);
+		thin_fill(thin, block + 512, 512, 2);
+		thin_verify_zero(thin, block, 512);
+		thin_verify(thin, block + 512, 512, 2);
+		thin_verify_zero(thin, block + 1024, block - 1024);
+		end_with(thin);
+	}
+}
+END_TEST
+
+/* DSC-09, B-DISC-2, R-31. */
+START_TEST(test_a_discard_inside_a_block_changes_nothing)
+{
+	struct tp_thin *thin = begin_full(_i);
+
+	ck_ok(tp_thin_discard(thin, 0, 120 * 512));
+	ck_ok(tp_thin_discard(thin, 56 * 512, 104 * 512));
+	ck_ok(tp_thin_discard(thin, 512, 0));
+	ck_assert_uint_eq(thin_mapped(thin), THIN_BYTES);
+	thin_verify(thin, 0, THIN_BYTES, 1);
+	end_with(thin);
+}
+END_TEST
+
+/* 6.2: the short last block of a volume stays. */
+START_TEST(test_a_short_last_block_is_never_unmapped)
+{
+	struct tp_thin *thin, *smaller;
+
+	thin = begin_full(_i);
+	smaller = world_open_thin(&w, 0, THIN_BYTES - 512);
+	ck_ok(tp_thin_discard(smaller, 0, THIN_BYTES - 512));
+	ck_assert_uint_eq(thin_mapped(thin), WORLD_BLOCK);
+	thin_verify(thin, THIN_BYTES - WORLD_BLOCK, WORLD_BLOCK, 1);
+	ck_ok(tp_thin_close(smaller));
+	end_with(thin);
+}
+END_TEST
+
+/* DSC-16, DSC-05. */
+START_TEST(test_every_other_block_can_be_discarded)
+{
+	struct tp_thin *thin = begin_full(_i);
+
+	for (unsigned i = 0; i < NR_BLOCKS; i += 2)
+		ck_ok(tp_thin_discard(thin, i * WORLD_BLOCK, WORLD_BLOCK));
+	for (unsigned i = 0; i < NR_BLOCKS; i++)
+		ck_assert_int_eq(
+			thin_where(thin, i * WORLD_BLOCK) != UINT64_MAX, i % 2);
+	ck_ok(tp_thin_discard(thin, 0, THIN_BYTES));
+	ck_assert_uint_eq(thin_mapped(thin), 0);
+	end_with(thin);
+}
+END_TEST
+
+/* DSC-10. */
+START_TEST(test_the_same_block_can_be_discarded_again_and_again)
+{
+	struct tp_thin *thin = begin_full(_i);
+
+	for (unsigned i = 0; i < 1000; i++)
+		ck_ok(tp_thin_discard(thin, 0, WORLD_BLOCK));
+	ck_assert_uint_eq(thin_mapped(thin), THIN_BYTES - WORLD_BLOCK);
+	end_with(thin);
+}
+END_TEST
+
+/* DSC-13, R-28: random ranges of O never hurt S. */
+START_TEST(test_discards_of_an_origin_leave_its_snapshot_alone)
+{
+	struct tp_thin *thin = begin_full(_i), *snapshot;
+	uint64_t random = seed_from_environment(5);
+
+	snapshot = world_snapshot(&w, 1, 0, THIN_BYTES);
+	for (unsigned i = 0; i < 60; i++) {
+		uint64_t at = random_in(&random, 0, THIN_BYTES / 512) * 512;
+		uint64_t length = random_in(&random, 0, 8 * WORLD_BLOCK / 512);
+
+		length *= 512;
+		if (length > THIN_BYTES - at)
+			length = THIN_BYTES - at;
+		ck_ok(tp_thin_discard(thin, at, length));
+		if (i % 8 == 7)
+			ck_ok(tp_pool_commit(w.pool));
+	}
+	thin_verify(snapshot, 0, THIN_BYTES, 1);
+	ck_assert_uint_eq(thin_mapped(snapshot), THIN_BYTES);
+	ck_assert_uint_eq(world_used(&w), NR_BLOCKS);
+	ck_ok(tp_thin_close(snapshot));
+	end_with(thin);
+}
+END_TEST
+
+/* DSC-15, R-14: the tick commits it. */
+START_TEST(test_a_discard_is_committed_without_a_flush)
+{
+	struct tp_thin *thin;
+
+	world_make(&w, _i);
+	w.options.commit_interval_ms = 30;
+	world_format(&w);
+	world_open(&w);
+	thin = world_new_thin(&w, 0, THIN_BYTES);
+	thin_fill(thin, 0, THIN_BYTES, 1);
+	ck_ok(tp_thin_discard(thin, 0, THIN_BYTES));
+	world_until(&w, !world_used(&w) && !world_status(&w).changed);
+	end_with(thin);
+}
+END_TEST
+
+/* R-23, B-DISC-7: held until the device answered. */
+START_TEST(test_a_block_is_not_reused_while_its_discard_is_under_way)
+{
+	struct tp_thin *thin = begin_full(_i);
+	uint64_t where = thin_where(thin, 0);
+
+	observer_hold(&w.data, OPS(TP_DISCARD));
+	ck_ok(tp_thin_discard(thin, 0, WORLD_BLOCK));
+	ck_ok(tp_pool_commit(w.pool));
+	world_until(&w, w.data.nr_held == 1);
+	for (unsigned i = 0; i < 40; i++) {
+		thin_fill(thin, 0, WORLD_BLOCK, 2);
+		ck_assert_uint_ne(thin_where(thin, 0), where);
+		if (i % 8)
+			ck_ok(tp_thin_discard(thin, 0, WORLD_BLOCK));
+	}
+	observer_release(&w.data);
+	thin_fill(thin, 0, WORLD_BLOCK, 3);
+	thin_verify(thin, 0, WORLD_BLOCK, 3);
+	end_with(thin);
+}
+END_TEST
+
+/* B-DISC-7: its error is ignored. */
+START_TEST(test_a_discard_that_the_device_fails_frees_all_the_same)
+{
+	struct tp_thin *thin = begin_full(_i);
+
+	observer_fail(&w.data, OPS(TP_DISCARD), 0, 0, -EIO);
+	ck_ok(tp_thin_discard(thin, 0, THIN_BYTES));
+	ck_ok(tp_thin_flush(thin));
+	world_until(&w, !world_used(&w));
+	ck_assert_int_eq(world_status(&w).mode, TP_MODE_WRITE);
+	thin_verify_zero(thin, 0, THIN_BYTES);
+	end_with(thin);
+}
+END_TEST
+
+/* B-QUI-3, R-27: a write is on its way to a block that is unmapped meanwhile:
+ * nobody else gets the block, and it is not passed down, before that ended. */
+START_TEST(test_a_block_is_not_reused_while_a_write_to_it_is_under_way)
+{
+	struct tp_thin *thin = begin_full(_i), *other;
+	uint64_t where = thin_where(thin, 0);
+	struct tp_queue *queue;
+	struct io write, discard;
+
+	ck_ok(tp_queue_create(w.pool, 8, &queue));
+	other = world_new_thin(&w, 1, THIN_BYTES);
+	observer_hold_next(&w.data, OPS(TP_WRITE), 1);
+	fill_pattern(buffer, WORLD_BLOCK, 0, 2);
+	io_init(&write, TP_WRITE, buffer, 0, WORLD_BLOCK, 0);
+	io_submit(&write, queue, thin);
+	ck_assert_uint_eq(w.data.nr_held, 1);
+	io_init(&discard, TP_DISCARD, NULL, 0, WORLD_BLOCK, 0);
+	io_submit(&discard, queue, thin);
+	world_idle(&w);
+	for (unsigned i = 0; i < 3; i++) {
+		ck_ok(tp_pool_commit(w.pool));
+		thin_fill(other, i * WORLD_BLOCK, WORLD_BLOCK, 3);
+		ck_assert_uint_ne(thin_where(other, i * WORLD_BLOCK), where);
+	}
+	ck_assert_uint_eq(w.data.nr_begun[TP_DISCARD], 0);
+	observer_release(&w.data);
+	ck_ok(io_wait(&w, &write, queue));
+	ck_ok(io_wait(&w, &discard, queue));
+	ck_ok(tp_pool_commit(w.pool));
+	world_until(&w, w.data.nr_begun[TP_DISCARD] == 1);
+	thin_verify_zero(thin, 0, WORLD_BLOCK);
+	thin_verify(thin, WORLD_BLOCK, THIN_BYTES - WORLD_BLOCK, 1);
+	thin_verify(other, 0, 3 * WORLD_BLOCK, 3);
+	tp_queue_destroy(queue);
+	ck_ok(tp_thin_close(other));
+	end_with(thin);
+}
+END_TEST
+
+static void *fill_again_and_again(void *context)
+{
+	for (unsigned i = 0; i < 20; i++)
+		thin_fill(context, 0, THIN_BYTES, 1);
+
+	return NULL;
+}
+
+/* DSC-11, R-26: each block is what was written, or zero. */
+START_TEST(test_discards_under_a_writer_leave_old_new_or_zero)
+{
+	struct tp_thin *thin = begin_full(OWN_THREAD), *other;
+	uint64_t random = seed_from_environment(6);
+	pthread_t writer;
+
+	other = world_new_thin(&w, 1, THIN_BYTES);
+	pthread_create(&writer, NULL, fill_again_and_again, thin);
+	for (unsigned i = 0; i < 500; i++) {
+		uint64_t at = random_in(&random, 0, NR_BLOCKS) * WORLD_BLOCK;
+
+		ck_ok(tp_thin_discard(thin, at, WORLD_BLOCK));
+		thin_fill(other, at, WORLD_BLOCK, 9);
+		if (i % 3)
+			ck_ok(tp_thin_discard(other, at, WORLD_BLOCK));
+	}
+	pthread_join(writer, NULL);
+	ck_ok(tp_thin_read(thin, buffer, THIN_BYTES, 0));
+	for (uint64_t at = 0; at < THIN_BYTES; at += 512)
+		ck_assert(find_other(buffer + at, 512, at, 1) == UINT64_MAX ||
+			  find_nonzero(buffer + at, 512, at) == UINT64_MAX);
+	ck_ok(tp_thin_close(other));
+	end_with(thin);
+}
+END_TEST
+
+int main(void)
+{
+	return RUN_TESTS(
+		"discard", NR_KINDS,
+		test_unmapping_works_whatever_the_device_can_do,
+		test_what_is_passed_down_keeps_the_devices_limits,
+		test_discarding_what_is_not_mapped_costs_nothing,
+		test_only_whole_blocks_inside_the_range_are_unmapped,
+		test_a_discard_inside_a_block_changes_nothing,
+		test_a_short_last_block_is_never_unmapped,
+		test_every_other_block_can_be_discarded,
+		test_the_same_block_can_be_discarded_again_and_again,
+		test_discards_of_an_origin_leave_its_snapshot_alone,
+		test_a_discard_is_committed_without_a_flush,
+		test_a_block_is_not_reused_while_its_discard_is_under_way,
+		test_a_discard_that_the_device_fails_frees_all_the_same,
+		test_a_block_is_not_reused_while_a_write_to_it_is_under_way,
+		test_discards_under_a_writer_leave_old_new_or_zero);
+}

@@ -1,0 +1,385 @@
+/*
+ * Running out of data space and of metadata space, and the ways back.
+ */
+#include <stdlib.h>
+
+#include "support/world.h"
+
+#define NR_BLOCKS 64
+#define DATA_BYTES (NR_BLOCKS * WORLD_BLOCK)
+#define THIN_BYTES (2 * DATA_BYTES)
+
+static struct world w;
+static char block[WORLD_BLOCK];
+static atomic_uint nr_events[TP_EVENT_RESUME + 1];
+static _Atomic enum tp_pool_mode seen_mode;
+
+/* B-EVT-2, R-45: a handler that asks sees the new state. */
+static void see_event(void *context, const struct tp_event *event)
+{
+	struct tp_pool_status status = TP_POOL_STATUS_INIT;
+
+	ck_ok(tp_pool_get_status(w.pool, &status));
+	nr_events[event->kind]++;
+	if (event->kind == TP_EVENT_MODE) {
+		ck_assert_int_ne(event->mode, event->old_mode);
+		ck_assert_int_eq(status.mode, event->mode);
+		seen_mode = event->mode;
+	}
+}
+
+static struct tp_thin *begin_small(int kind, unsigned flags)
+{
+	struct tp_thin *thin;
+
+	world_make_sized(&w, kind, 2 * MIB, DATA_BYTES, NULL);
+	w.options.flags |= flags;
+	w.options.low_water_blocks = 8;
+	world_format(&w);
+	world_open(&w);
+	for (unsigned i = 0; i <= TP_EVENT_RESUME; i++)
+		nr_events[i] = 0;
+	ck_ok(tp_pool_set_event_handler(w.pool, see_event, NULL));
+	thin = world_new_thin(&w, 0, THIN_BYTES);
+
+	return thin;
+}
+
+static void end_with(struct tp_thin *thin)
+{
+	ck_ok(tp_thin_close(thin));
+	world_end(&w);
+}
+
+static enum tp_pool_mode mode(void)
+{
+	return world_status(&w).mode;
+}
+
+static int write_block(struct tp_thin *thin, uint64_t vblock, uint64_t seed)
+{
+	fill_pattern(block, WORLD_BLOCK, vblock * WORLD_BLOCK, seed);
+
+	return tp_thin_write(thin, block, WORLD_BLOCK, vblock * WORLD_BLOCK, 0);
+}
+
+/* OOS-01, OOS-04, R-40, F-15. */
+START_TEST(test_with_the_error_policy_a_full_pool_says_so_at_once)
+{
+	struct tp_thin *thin = begin_small(_i, TP_POOL_ERROR_IF_NO_SPACE);
+
+	thin_fill(thin, 0, DATA_BYTES, 1);
+	ck_assert_int_eq(write_block(thin, NR_BLOCKS, 2), -ENOSPC);
+	ck_assert_int_eq(mode(), TP_MODE_OUT_OF_DATA_SPACE);
+	ck_assert(!world_status(&w).needs_check);
+	thin_verify(thin, 0, DATA_BYTES, 1);
+	ck_ok(write_block(thin, 0, 1));
+	ck_ok(tp_thin_flush(thin));
+
+	/* OOS-13: a new volume needs no data. */
+	ck_ok(tp_pool_create_thin(w.pool, 1));
+	observer_grow(&w.data, 2 * DATA_BYTES);
+	ck_ok(tp_pool_grow_data(w.pool));
+	ck_assert_int_eq(mode(), TP_MODE_WRITE);
+	ck_ok(write_block(thin, NR_BLOCKS, 2));
+	thin_verify(thin, NR_BLOCKS * WORLD_BLOCK, WORLD_BLOCK, 2);
+	world_until(&w, nr_events[TP_EVENT_MODE] == 2);
+	end_with(thin);
+}
+END_TEST
+
+/* DSC-19, R-44, B-OODS-7, DEL-07: discard or delete is a way out by itself. */
+START_TEST(test_freeing_space_returns_the_pool_to_write_mode)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct tp_thin *thin =
+			begin_small(_i, TP_POOL_ERROR_IF_NO_SPACE);
+
+		ck_ok(tp_pool_create_thin(w.pool, 1));
+		thin_fill(thin, 0, DATA_BYTES, 1);
+		ck_assert_int_eq(write_block(thin, NR_BLOCKS, 2), -ENOSPC);
+		if (i) {
+			ck_ok(tp_thin_close(thin));
+			ck_ok(tp_pool_delete_thin(w.pool, 0));
+			thin = world_open_thin(&w, 1, THIN_BYTES);
+		} else {
+			ck_ok(tp_thin_discard(thin, 0, DATA_BYTES));
+			ck_ok(tp_thin_flush(thin));
+		}
+		world_until(&w, mode() == TP_MODE_WRITE);
+		world_until(&w, !world_used(&w));
+		ck_ok(write_block(thin, 5, 2));
+		end_with(thin);
+	}
+}
+END_TEST
+
+/* OOS-05, OOS-06, OOS-08, F-14, B-OODS-11, R-46. */
+START_TEST(test_writes_wait_for_space_and_then_finish)
+{
+	static char blocks[8][WORLD_BLOCK];
+	struct tp_thin *thin = begin_small(_i, 0);
+	struct tp_queue *queue;
+	struct io ios[8];
+
+	ck_ok(tp_queue_create(w.pool, 16, &queue));
+	thin_fill(thin, 0, DATA_BYTES, 1);
+	for (unsigned i = 0; i < 8; i++) {
+		uint64_t at = (NR_BLOCKS + i) * WORLD_BLOCK;
+
+		fill_pattern(blocks[i], WORLD_BLOCK, at, 2);
+		io_init(&ios[i], TP_WRITE, blocks[i], at, WORLD_BLOCK, 0);
+		io_submit(&ios[i], queue, thin);
+	}
+	world_until(&w, mode() == TP_MODE_OUT_OF_DATA_SPACE);
+	world_idle(&w);
+	tp_queue_poll(queue, 0);
+	for (unsigned i = 0; i < 8; i++)
+		ck_assert_uint_eq(ios[i].nr_ended, 0);
+
+	/* Mapped blocks go on; B-FLUSH-5: a flush never waits for space. */
+	thin_fill(thin, 0, 4 * WORLD_BLOCK, 3);
+	ck_ok(tp_thin_flush(thin));
+	thin_verify_zero(thin, DATA_BYTES, WORLD_BLOCK);
+
+	/* RSZ-03: the device grew, the pool did not yet. */
+	observer_grow(&w.data, 2 * DATA_BYTES);
+	world_idle(&w);
+	ck_assert_int_eq(mode(), TP_MODE_OUT_OF_DATA_SPACE);
+	ck_ok(tp_pool_grow_data(w.pool));
+	for (unsigned i = 0; i < 8; i++)
+		ck_ok(io_wait(&w, &ios[i], queue));
+	ck_assert_int_eq(mode(), TP_MODE_WRITE);
+	thin_verify(thin, DATA_BYTES, 8 * WORLD_BLOCK, 2);
+	tp_queue_destroy(queue);
+	end_with(thin);
+}
+END_TEST
+
+/* OOS-03, OOS-07, R-41, R-43, B-OODS-5, B-OODS-6. */
+START_TEST(test_writes_that_waited_too_long_fail)
+{
+	struct tp_thin *thin;
+	struct tp_queue *queue;
+	struct io io;
+
+	world_make_sized(&w, _i, 2 * MIB, DATA_BYTES, NULL);
+	w.options.no_space_timeout_ms = 50;
+	world_format(&w);
+	world_open(&w);
+	nr_events[TP_EVENT_NO_SPACE_TIMEOUT] = 0;
+	ck_ok(tp_pool_set_event_handler(w.pool, see_event, NULL));
+	thin = world_new_thin(&w, 0, THIN_BYTES);
+	ck_ok(tp_queue_create(w.pool, 4, &queue));
+	for (unsigned i = 0; i < 2; i++) {
+		thin_fill(thin, 0, DATA_BYTES, 1);
+		io_init(&io, TP_WRITE, block, DATA_BYTES, WORLD_BLOCK, 0);
+		io_submit(&io, queue, thin);
+		ck_assert_int_eq(io_wait(&w, &io, queue), -ENOSPC);
+		ck_assert_int_eq(mode(), TP_MODE_OUT_OF_DATA_SPACE);
+		ck_assert(world_status(&w).error_if_no_space);
+		ck_assert(!world_status(&w).needs_check);
+		world_until(&w, nr_events[TP_EVENT_NO_SPACE_TIMEOUT] == i + 1);
+		ck_assert_int_eq(write_block(thin, NR_BLOCKS, 1), -ENOSPC);
+		ck_ok(tp_thin_discard(thin, 0, 8 * WORLD_BLOCK));
+		ck_ok(tp_pool_commit(w.pool));
+		world_until(&w, mode() == TP_MODE_WRITE);
+		ck_assert(!world_status(&w).error_if_no_space);
+	}
+	tp_queue_destroy(queue);
+	end_with(thin);
+}
+END_TEST
+
+/* B-OODS-10, F-30: closing ends what waits. */
+START_TEST(test_closing_ends_writes_that_wait_for_space)
+{
+	struct tp_thin *thin = begin_small(_i, 0);
+	struct tp_queue *queue;
+	struct io io;
+
+	ck_ok(tp_queue_create(w.pool, 4, &queue));
+	thin_fill(thin, 0, DATA_BYTES, 1);
+	io_init(&io, TP_WRITE, block, DATA_BYTES, WORLD_BLOCK, 0);
+	io_submit(&io, queue, thin);
+	world_until(&w, mode() == TP_MODE_OUT_OF_DATA_SPACE);
+	ck_assert_int_eq(tp_thin_close(thin), -EBUSY);
+	ck_assert_int_eq(io_wait(&w, &io, queue), -ENOSPC);
+	ck_ok(tp_thin_close(thin));
+	thin = world_open_thin(&w, 0, THIN_BYTES);
+	io_init(&io, TP_WRITE, block, DATA_BYTES, WORLD_BLOCK, 0);
+	io_submit(&io, queue, thin);
+	world_idle(&w);
+	tp_queue_destroy(queue);
+	ck_assert_uint_eq(io.nr_ended, 1);
+	ck_assert_int_eq(io.bio.status, -ENOSPC);
+	end_with(thin);
+}
+END_TEST
+
+/* api.md: a blocking call that only the host could help fails. */
+START_TEST(test_a_host_driven_blocking_write_does_not_wait_for_space)
+{
+	struct tp_thin *thin = begin_small(HOST_DRIVEN, 0);
+
+	thin_fill(thin, 0, DATA_BYTES, 1);
+	ck_assert_int_eq(write_block(thin, NR_BLOCKS, 1), -ENOSPC);
+	ck_assert_int_eq(mode(), TP_MODE_OUT_OF_DATA_SPACE);
+	end_with(thin);
+}
+END_TEST
+
+/* DEL-11, R-32, F-16, B-OODS-1: what is only freed and not committed helps. */
+START_TEST(test_space_freed_in_the_running_transaction_is_found)
+{
+	struct tp_thin *thin = begin_small(_i, TP_POOL_ERROR_IF_NO_SPACE);
+
+	for (unsigned i = 0; i < 6; i++) {
+		thin_fill(thin, 0, DATA_BYTES, i);
+		thin_verify(thin, 0, DATA_BYTES, i);
+		ck_ok(tp_thin_discard(thin, 0, DATA_BYTES));
+	}
+	end_with(thin);
+}
+END_TEST
+
+/* OOS-11, R-58, B-LWM: once per arming. */
+START_TEST(test_low_water_is_told_once_until_the_pool_grows)
+{
+	struct tp_thin *thin = begin_small(_i, 0);
+
+	/* Compared before a block is taken, with "<=". */
+	thin_fill(thin, 0, (NR_BLOCKS - 8) * WORLD_BLOCK, 1);
+	world_idle(&w);
+	ck_assert_uint_eq(nr_events[TP_EVENT_LOW_WATER], 0);
+	thin_fill(thin, (NR_BLOCKS - 8) * WORLD_BLOCK, 4 * WORLD_BLOCK, 1);
+	world_until(&w, nr_events[TP_EVENT_LOW_WATER] == 1);
+	ck_ok(tp_thin_discard(thin, 0, DATA_BYTES));
+	ck_ok(tp_pool_commit(w.pool));
+	world_until(&w, !world_used(&w));
+	thin_fill(thin, 0, DATA_BYTES, 1);
+	world_idle(&w);
+	ck_assert_uint_eq(nr_events[TP_EVENT_LOW_WATER], 1);
+	observer_grow(&w.data, 2 * DATA_BYTES);
+	ck_ok(tp_pool_grow_data(w.pool));
+	thin_fill(thin, DATA_BYTES, DATA_BYTES, 1);
+	world_until(&w, nr_events[TP_EVENT_LOW_WATER] == 2);
+	end_with(thin);
+}
+END_TEST
+
+/* B-BAD-26, RSZ-10: sizes are rounded down, to nothing if need be. */
+START_TEST(test_a_data_device_shorter_than_a_block_is_full)
+{
+	struct tp_thin *thin;
+
+	world_make_sized(&w, _i, 2 * MIB, WORLD_BLOCK - 512, NULL);
+	w.options.flags |= TP_POOL_ERROR_IF_NO_SPACE;
+	world_format(&w);
+	world_open(&w);
+	ck_assert_uint_eq(world_status(&w).data_blocks, 0);
+	thin = world_new_thin(&w, 0, THIN_BYTES);
+	ck_assert_int_eq(write_block(thin, 0, 1), -ENOSPC);
+	end_with(thin);
+}
+END_TEST
+
+/*---------------------------- metadata -------------------------------------*/
+
+/* Until a write fails, each block far from the last: how many. */
+static unsigned fill_metadata(struct tp_thin *thin, int *error)
+{
+	unsigned nr = 0;
+
+	do
+		*error = tp_thin_write(thin, block, 512,
+				       (uint64_t)nr * 300 * WORLD_BLOCK, 0);
+	while (!*error && ++nr < 100000);
+
+	return nr;
+}
+
+/* MDX-01, MDX-02, MDX-05, R-48, B-META-3, B-META-5. */
+START_TEST(test_full_metadata_stops_writing_and_loses_nothing)
+{
+	struct tp_pool_status status;
+	struct tp_thin *thin;
+	unsigned nr;
+	int error;
+
+	world_make_sized(&w, _i, 256 * KIB, 256 * MIB, NULL);
+	world_format(&w);
+	world_open(&w);
+	for (unsigned i = 0; i <= TP_EVENT_RESUME; i++)
+		nr_events[i] = 0;
+	ck_ok(tp_pool_set_event_handler(w.pool, see_event, NULL));
+	thin = world_new_thin(&w, 0, (uint64_t)1 << 50);
+	fill_pattern(block, 512, 0, 1);
+	nr = fill_metadata(thin, &error);
+	ck_assert_int_eq(error, -EIO);
+	status = world_status(&w);
+	ck_assert_int_eq(status.mode, TP_MODE_OUT_OF_METADATA_SPACE);
+	ck_assert(!status.needs_check);
+	ck_assert_uint_eq(nr_events[TP_EVENT_LOW_METADATA], 1);
+	ck_assert_int_eq(tp_pool_create_thin(w.pool, 7), -EOPNOTSUPP);
+	ck_ok(tp_thin_close(thin));
+
+	/* Everything acknowledged is there, also after reopening. */
+	world_reopen(&w);
+	thin = world_open_thin(&w, 0, (uint64_t)1 << 50);
+	for (unsigned i = 0; i < nr; i++) {
+		ck_ok(tp_thin_read(thin, block, 512,
+				   (uint64_t)i * 300 * WORLD_BLOCK));
+		ck_assert_uint_eq(find_other(block, 512, 0, 1), UINT64_MAX);
+	}
+	fill_metadata(thin, &error);
+	ck_assert_int_eq(mode(), TP_MODE_OUT_OF_METADATA_SPACE);
+	observer_grow(&w.metadata, 4 * MIB);
+	ck_ok(tp_pool_grow_metadata(w.pool));
+	ck_assert_int_eq(mode(), TP_MODE_WRITE);
+	ck_ok(tp_thin_write(thin, block, 512, (uint64_t)nr * 300 * WORLD_BLOCK,
+			    0));
+	end_with(thin);
+}
+END_TEST
+
+/* MDX-06. */
+START_TEST(test_snapshots_until_metadata_is_full_end_in_a_clean_error)
+{
+	struct tp_thin *thin;
+	uint32_t id = 1;
+	int r;
+
+	world_make_sized(&w, _i, 256 * KIB, 16 * MIB, NULL);
+	world_format(&w);
+	world_open(&w);
+	thin = world_new_thin(&w, 0, THIN_BYTES);
+	thin_fill(thin, 0, WORLD_BLOCK, 1);
+	do {
+		r = tp_pool_create_snapshot(w.pool, id, 0);
+		if (!r && tp_thin_write(thin, block, 512, 0, 0))
+			break;
+	} while (!r && ++id < 20000);
+	ck_assert_int_eq(mode(), TP_MODE_OUT_OF_METADATA_SPACE);
+	ck_assert(!world_status(&w).needs_check);
+	ck_assert_uint_ge(world_status(&w).nr_thins, id);
+	end_with(thin);
+}
+END_TEST
+
+int main(void)
+{
+	return RUN_TESTS(
+		"space", NR_KINDS,
+		test_with_the_error_policy_a_full_pool_says_so_at_once,
+		test_freeing_space_returns_the_pool_to_write_mode,
+		test_writes_wait_for_space_and_then_finish,
+		test_writes_that_waited_too_long_fail,
+		test_closing_ends_writes_that_wait_for_space,
+		test_a_host_driven_blocking_write_does_not_wait_for_space,
+		test_space_freed_in_the_running_transaction_is_found,
+		test_low_water_is_told_once_until_the_pool_grows,
+		test_a_data_device_shorter_than_a_block_is_full,
+		test_full_metadata_stops_writing_and_loses_nothing,
+		test_snapshots_until_metadata_is_full_end_in_a_clean_error);
+}
