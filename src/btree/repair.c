@@ -19,16 +19,16 @@
  * more, for those of the first path were left with that.  Only the root may run
  * out of children; when it has one left, that becomes the root.
  *
- * Which nodes this touches.  The first path: two siblings of L, so at most the
- * two neighbours to its left on that level, or R and the one to the right of
- * that.  The second path: R, if L took in less than two, these and the next,
- * again two to the left of L at most, and else one such node is enough, for it
- * has nearly 2T; or two to the right of R.  If L is gone, the first to the left
- * stands in for it, and has T.  Which nodes are siblings changes as their
- * parents are filled up, but which are neighbours on a level does not.
- * tpi_prepare_repair() reads them.  Should one not be there after all (where a
- * tree had nodes that were too empty before), it does not help: a node that
- * stays too empty is no damage.
+ * Which nodes this touches.  On each level, apart from L and R, at most the two
+ * neighbours to the left of L and the two to the right of R: along each path
+ * two siblings are enough.  Nor do the two paths add up: where L took in both
+ * its neighbours, it has some 2T entries and is all that R needs.  If L is gone,
+ * the first to the left stands in for it on the first path, and R, if it is
+ * gone, needs nothing.  Which nodes are siblings changes as their parents are
+ * filled up; which are neighbours on a level does not.  tpi_prepare_repair()
+ * reads them.  Should one not be there after all (where a tree had nodes that
+ * were too empty before), it does not help: a node that stays too empty is no
+ * damage.
  */
 #include "btree/repair.h"
 

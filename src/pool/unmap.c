@@ -40,6 +40,10 @@ static void finish(struct unmapping *unmapping, int error)
 	tpi_list_del(&unmapping->task.entry);
 	tpi_list_del(&unmapping->entry);
 	free(unmapping);
+
+	/* Those who wait for space need not wait for the tick as well. */
+	if (pool->mode == TP_MODE_OUT_OF_DATA_SPACE)
+		tpi_commit_want(pool);
 	tpi_bio_part_ended(bio, &pool->port, error);
 }
 

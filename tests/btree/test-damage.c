@@ -358,8 +358,6 @@ END_TEST
  * another kind. */
 static void leaf_beside_internal(void)
 {
-	uint64_t key = tpi_node_key(on_disk(root), 0);
-
 	tpi_node_init(on_disk(middle), TPI_NODE_LEAF, 8);
 	for (uint64_t i = 0; i < 84; i++) {
 		tpi_node_open(on_disk(middle), i, 1);
@@ -367,7 +365,6 @@ static void leaf_beside_internal(void)
 				 tpi_node_key(on_disk(root), 1) + i);
 	}
 	reseal(middle);
-	(void)key;
 }
 
 START_TEST(test_leaves_of_two_depths_do_not_mix)

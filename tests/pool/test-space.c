@@ -307,7 +307,7 @@ START_TEST(test_full_metadata_stops_writing_and_loses_nothing)
 	unsigned nr;
 	int error;
 
-	world_make_sized(&w, _i, 256 * KIB, 256 * MIB, NULL);
+	world_make_sized(&w, _i, 512 * KIB, 256 * MIB, NULL);
 	world_format(&w);
 	world_open(&w);
 	for (unsigned i = 0; i <= TP_EVENT_RESUME; i++)
@@ -350,7 +350,7 @@ START_TEST(test_snapshots_until_metadata_is_full_end_in_a_clean_error)
 	uint32_t id = 1;
 	int r;
 
-	world_make_sized(&w, _i, 256 * KIB, 16 * MIB, NULL);
+	world_make_sized(&w, _i, 512 * KIB, 16 * MIB, NULL);
 	world_format(&w);
 	world_open(&w);
 	thin = world_new_thin(&w, 0, THIN_BYTES);

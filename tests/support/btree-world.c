@@ -22,9 +22,9 @@ void world_seed(uint64_t round)
 
 	random_state = given ? strtoull(given, NULL, 0)
 			     : (uint64_t)time(NULL) * 1000003 + getpid();
-	random_state += round << 48;
 	printf("TEST_SEED=%#llx\n", (unsigned long long)random_state);
 	fflush(stdout);
+	random_state += round << 48;
 }
 
 /* splitmix64 */

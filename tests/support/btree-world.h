@@ -120,7 +120,7 @@ void world_check_only(struct btree_world *world, const struct tpi_btree *tree,
 
 /*---------------------------- chance ---------------------------------------*/
 
-/* From TEST_SEED, or anew; it is printed. */
+/* From TEST_SEED, or anew; it is printed.  Each round of a test has its own. */
 void world_seed(uint64_t round);
 uint64_t world_random(uint64_t limit); /* below it */
 

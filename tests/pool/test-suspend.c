@@ -1,0 +1,272 @@
+/*
+ * Suspend, resume and growing.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "support/world.h"
+
+#define THIN_BYTES (4 * MIB)
+
+static struct world w;
+static char block[WORLD_BLOCK];
+
+static struct tp_thin *begin_full(int kind)
+{
+	struct tp_thin *thin;
+
+	world_begin(&w, kind);
+	thin = world_new_thin(&w, 0, THIN_BYTES);
+	thin_fill(thin, 0, MIB, 1);
+
+	return thin;
+}
+
+static void end_with(struct tp_thin *thin)
+{
+	ck_ok(tp_thin_close(thin));
+	world_end(&w);
+}
+
+/* SUS-01, SUS-05, CRE-12, B-BAD-19, B-POOL-9. */
+START_TEST(test_a_suspended_pool_touches_no_device)
+{
+	struct tp_thin_options options = TP_THIN_OPTIONS_INIT;
+	struct tp_thin *thin = begin_full(_i), *other;
+	struct tp_queue *queue;
+	struct io write, read, flush;
+
+	ck_ok(tp_queue_create(w.pool, 8, &queue));
+	ck_ok(tp_pool_suspend(w.pool));
+	ck_ok(tp_pool_suspend(w.pool));
+	ck_assert(world_status(&w).suspended);
+	ck_assert(!world_status(&w).changed);
+	io_log_clear(&w.log);
+	fill_pattern(block, WORLD_BLOCK, 0, 2);
+	io_init(&write, TP_WRITE, block, 0, 4096, 0);
+	io_submit(&write, queue, thin);
+	io_init(&read, TP_READ, block + 8192, 4096, 4096, 0);
+	io_submit(&read, queue, thin);
+	io_init(&flush, TP_FLUSH, NULL, 0, 0, 0);
+	io_submit(&flush, queue, thin);
+	ck_assert_int_eq(tp_pool_create_thin(w.pool, 5), -EBUSY);
+	ck_assert_int_eq(tp_pool_commit(w.pool), -EBUSY);
+	options.size = THIN_BYTES;
+	ck_assert_int_eq(tp_thin_open(w.pool, 0, &options, &other), -EBUSY);
+	world_idle(&w);
+	tp_queue_poll(queue, 0);
+	ck_ok(tp_pool_resume(w.pool, NULL));
+	world_idle(&w);
+	tp_queue_poll(queue, 0);
+	ck_assert_uint_eq(write.nr_ended + read.nr_ended + flush.nr_ended, 0);
+	ck_assert_uint_eq(io_log_nr(&w.log), 0);
+	ck_ok(tp_pool_resume(w.pool, NULL));
+	ck_ok(io_wait(&w, &write, queue));
+	ck_ok(io_wait(&w, &read, queue));
+	ck_ok(io_wait(&w, &flush, queue));
+	ck_assert_uint_eq(find_other(block + 8192, 4096, 4096, 1), UINT64_MAX);
+	thin_verify(thin, 0, 4096, 2);
+	ck_assert_int_eq(tp_pool_resume(w.pool, NULL), -EINVAL);
+	other = world_open_thin(&w, 0, THIN_BYTES);
+	ck_ok(tp_thin_close(other));
+	tp_queue_destroy(queue);
+	end_with(thin);
+}
+END_TEST
+
+/* api.md: closing ends what waits for a resume. */
+START_TEST(test_closing_ends_what_waits_for_a_resume)
+{
+	struct tp_thin *thin = begin_full(_i);
+	struct tp_queue *queue;
+	struct io io;
+
+	ck_ok(tp_queue_create(w.pool, 8, &queue));
+	ck_ok(tp_pool_suspend(w.pool));
+	io_init(&io, TP_READ, block, 0, 4096, 0);
+	io_submit(&io, queue, thin);
+	ck_assert_int_eq(tp_thin_close(thin), -EBUSY);
+	ck_assert_int_eq(io_wait(&w, &io, queue), -ECANCELED);
+	tp_queue_destroy(queue);
+	ck_ok(tp_pool_resume(w.pool, NULL));
+	end_with(thin);
+}
+END_TEST
+
+/* api.md: a host-driven blocking call does not wait for the host's resume. */
+START_TEST(test_a_host_driven_blocking_call_is_busy_while_suspended)
+{
+	struct tp_thin *thin = begin_full(HOST_DRIVEN);
+
+	ck_ok(tp_pool_suspend(w.pool));
+	ck_assert_int_eq(tp_thin_read(thin, block, 512, 0), -EBUSY);
+	ck_assert_int_eq(tp_thin_write(thin, block, 512, 0, 0), -EBUSY);
+	ck_assert_int_eq(tp_thin_flush(thin), -EBUSY);
+	ck_ok(tp_pool_resume(w.pool, NULL));
+	thin_verify(thin, 0, MIB, 1);
+	end_with(thin);
+}
+END_TEST
+
+/* B-POOL-7, B-BAD-4, B-BAD-9, DSC-12. */
+START_TEST(test_options_change_at_resume_where_they_may)
+{
+	struct tp_thin *thin = begin_full(_i);
+	struct tp_pool_options options = w.options;
+
+	ck_ok(tp_pool_suspend(w.pool));
+	options.flags ^= TP_POOL_IGNORE_DISCARD;
+	ck_assert_int_eq(tp_pool_resume(w.pool, &options), -EINVAL);
+	options = w.options;
+	options.flags ^= TP_POOL_HOST_DRIVEN;
+	ck_assert_int_eq(tp_pool_resume(w.pool, &options), -EINVAL);
+	options = w.options;
+	options.flags |= 1u << 30;
+	ck_assert_int_eq(tp_pool_resume(w.pool, &options), -EINVAL);
+	options = w.options;
+	options.data_block_size = 128 * KIB;
+	ck_assert_int_eq(tp_pool_resume(w.pool, &options), -EINVAL);
+	options = w.options;
+	options.metadata_cache_bytes = 123 * MIB;
+	ck_assert_int_eq(tp_pool_resume(w.pool, &options), -EINVAL);
+	ck_assert(world_status(&w).suspended);
+	options = w.options;
+	options.flags |= TP_POOL_ERROR_IF_NO_SPACE |
+			 TP_POOL_NO_DISCARD_PASSDOWN;
+	ck_ok(tp_pool_resume(w.pool, &options));
+	ck_assert(world_status(&w).error_if_no_space);
+	ck_assert(!world_status(&w).discard_passdown);
+	thin_verify(thin, 0, MIB, 1);
+
+	/* To read-only and back (5.5). */
+	options.flags |= TP_POOL_READ_ONLY;
+	ck_ok(tp_pool_suspend(w.pool));
+	ck_ok(tp_pool_resume(w.pool, &options));
+	ck_assert_int_eq(world_status(&w).mode, TP_MODE_READ_ONLY);
+	ck_assert_int_eq(tp_thin_write(thin, block, 512, 2 * MIB, 0), -EIO);
+	ck_ok(tp_pool_suspend(w.pool));
+	ck_ok(tp_pool_resume(w.pool, &w.options));
+	ck_assert_int_eq(world_status(&w).mode, TP_MODE_WRITE);
+	ck_ok(tp_thin_write(thin, block, 512, 2 * MIB, 0));
+	end_with(thin);
+}
+END_TEST
+
+static void *write_on(void *context)
+{
+	for (unsigned i = 0; i < 10; i++) {
+		thin_fill(context, 0, THIN_BYTES, i);
+		thin_verify(context, 0, THIN_BYTES, i);
+	}
+
+	return NULL;
+}
+
+/* R-75, RSZ-04: under I/O nothing is lost or done twice. */
+START_TEST(test_suspending_under_io_loses_nothing)
+{
+	struct tp_thin *thin = begin_full(OWN_THREAD);
+	pthread_t writer;
+
+	pthread_create(&writer, NULL, write_on, thin);
+	for (unsigned i = 0; i < 60; i++) {
+		ck_ok(tp_pool_suspend(w.pool));
+		usleep(300);
+		ck_ok(tp_pool_resume(w.pool, NULL));
+		usleep(500);
+	}
+	pthread_join(writer, NULL);
+	end_with(thin);
+}
+END_TEST
+
+/*---------------------------- growing --------------------------------------*/
+
+/* RSZ-03, RSZ-05, RSZ-10, R-47, R-49, B-GROW-1, F-34. */
+START_TEST(test_new_space_is_used_after_a_grow_call_or_a_resume)
+{
+	struct tp_thin *thin = begin_full(_i);
+	uint64_t nr = world_status(&w).data_blocks;
+
+	for (unsigned i = 0; i < 8; i++) {
+		observer_grow(&w.data, w.data.size_bytes + WORLD_BLOCK + 512);
+		ck_ok(tp_pool_suspend(w.pool));
+		ck_assert_uint_eq(world_status(&w).data_blocks, nr + i);
+		if (i % 2) {
+			ck_ok(tp_pool_resume(w.pool, NULL));
+		} else {
+			/* Without the device's new size it would grow. */
+			ck_ok(tp_pool_resume(w.pool, NULL));
+			ck_ok(tp_pool_grow_data(w.pool));
+		}
+		ck_assert_uint_eq(world_status(&w).data_blocks, nr + i + 1);
+	}
+	ck_ok(tp_thin_close(thin));
+	observer_grow(&w.data, w.data.size_bytes + MIB);
+	world_reopen(&w);
+	ck_assert_uint_eq(world_status(&w).data_blocks, nr + 8);
+	ck_ok(tp_pool_grow_data(w.pool));
+	ck_assert_uint_eq(world_status(&w).data_blocks, nr + 24);
+	thin = world_open_thin(&w, 0, THIN_BYTES);
+	thin_verify(thin, 0, MIB, 1);
+	end_with(thin);
+}
+END_TEST
+
+/* RSZ-06, B-GROW-2. */
+START_TEST(test_metadata_grows_by_any_amount)
+{
+	static const unsigned steps_kib[] = { 4, 12, 1024, 3072, 7168, 31744 };
+	struct tp_thin *thin = begin_full(_i);
+	uint64_t nr = world_status(&w).metadata_blocks;
+
+	for (unsigned i = 0; i < 6; i++) {
+		observer_grow(&w.metadata,
+			      w.metadata.size_bytes + steps_kib[i] * KIB);
+		ck_ok(tp_pool_grow_metadata(w.pool));
+		nr += steps_kib[i] / 4;
+		ck_assert_uint_eq(world_status(&w).metadata_blocks, nr);
+		if (i % 2 == 0)
+			continue;
+		ck_ok(tp_thin_close(thin));
+		world_close(&w);
+		world_check(&w);
+		world_open(&w);
+		thin = world_open_thin(&w, 0, THIN_BYTES);
+	}
+	thin_verify(thin, 0, MIB, 1);
+	end_with(thin);
+}
+END_TEST
+
+/* RSZ-02, B-GROW-1: smaller is refused, and the pool stays as it was. */
+START_TEST(test_a_device_that_shrank_is_refused)
+{
+	struct tp_thin *thin = begin_full(_i);
+	uint64_t size = w.data.size_bytes;
+
+	w.data.size_bytes = size - WORLD_BLOCK;
+	ck_assert_int_eq(tp_pool_grow_data(w.pool), -EINVAL);
+	ck_ok(tp_pool_suspend(w.pool));
+	ck_assert_int_eq(tp_pool_resume(w.pool, NULL), -EINVAL);
+	ck_assert(world_status(&w).suspended);
+	w.data.size_bytes = size;
+	ck_ok(tp_pool_resume(w.pool, NULL));
+	ck_ok(tp_pool_grow_data(w.pool)); /* equal: nothing */
+	thin_verify(thin, 0, MIB, 1);
+	end_with(thin);
+}
+END_TEST
+
+int main(void)
+{
+	return RUN_TESTS(
+		"suspend", NR_KINDS, test_a_suspended_pool_touches_no_device,
+		test_closing_ends_what_waits_for_a_resume,
+		test_a_host_driven_blocking_call_is_busy_while_suspended,
+		test_options_change_at_resume_where_they_may,
+		test_suspending_under_io_loses_nothing,
+		test_new_space_is_used_after_a_grow_call_or_a_resume,
+		test_metadata_grows_by_any_amount,
+		test_a_device_that_shrank_is_refused);
+}
