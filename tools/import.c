@@ -34,6 +34,10 @@ struct import {
 
 	bool is_new; /* the volume is ours, and empty */
 	uint64_t offset;
+
+	/* What is to read as zeroes, and was not asked for yet. */
+	uint64_t zeroes_begin, zeroes_end;
+	uint64_t block_size;
 };
 
 /*---------------------------- interruption ---------------------------------*/
@@ -212,16 +216,50 @@ static int fail_transfer(const struct import *import, int error)
 			session_label(import->session).text);
 }
 
-static int put_zeroes(struct import *import, uint64_t begin, uint64_t end)
+/* A volume that we made has zeroes wherever nothing was written. */
+static void note_zeroes(struct import *import, uint64_t begin, uint64_t end)
 {
-	struct chunk *chunk;
+	if (import->is_new || begin == end)
+		return;
+	if (import->zeroes_begin == import->zeroes_end)
+		import->zeroes_begin = begin;
+	import->zeroes_end = end;
+}
+
+static int submit_zeroes(struct chunk *chunk, uint64_t begin, uint64_t end)
+{
+	return begin < end ? chunk_submit_zeroes(chunk, begin, end - begin) : 0;
+}
+
+/* The whole blocks apart, for only they can be unmapped. */
+static int put_zeroes(struct import *import, struct chunk *chunk)
+{
+	uint64_t begin = import->zeroes_begin, end = import->zeroes_end;
+	uint64_t first = round_up(begin, import->block_size);
+	uint64_t last = end - end % import->block_size;
 	int r;
 
-	if (import->is_new || begin == end)
-		return 0;
-	r = transfer_next(&import->transfer, &chunk);
+	import->zeroes_begin = import->zeroes_end;
+	if (first >= last) {
+		r = submit_zeroes(chunk, begin, end);
+	} else {
+		r = submit_zeroes(chunk, begin, first);
+		if (!r)
+			r = submit_zeroes(chunk, first, last);
+		if (!r)
+			r = submit_zeroes(chunk, last, end);
+	}
+
+	return r;
+}
+
+static int put_last_zeroes(struct import *import)
+{
+	struct chunk *chunk;
+	int r = transfer_next(&import->transfer, &chunk);
+
 	if (!r)
-		r = chunk_submit_zeroes(chunk, begin, end - begin);
+		r = put_zeroes(import, chunk);
 
 	return r ? fail_transfer(import, r) : 0;
 }
@@ -242,6 +280,18 @@ static size_t end_of_run(const char *buffer, size_t at, size_t length,
 	return at;
 }
 
+static int put_data(struct import *import, struct chunk *chunk, size_t at,
+		    size_t length)
+{
+	int r = put_zeroes(import, chunk); /* which come before it */
+
+	if (!r)
+		r = chunk_submit(chunk, TP_WRITE, at, length,
+				 import->offset + at);
+
+	return r ? fail_transfer(import, r) : 0;
+}
+
 static int put_chunk(struct import *import, struct chunk *chunk, size_t length)
 {
 	size_t end;
@@ -250,15 +300,14 @@ static int put_chunk(struct import *import, struct chunk *chunk, size_t length)
 
 	for (size_t at = 0; !r && at < length; at = end) {
 		end = end_of_run(chunk->buffer, at, length, &zero);
-		if (!zero)
-			r = chunk_submit(chunk, TP_WRITE, at, end - at,
-					 import->offset + at);
-		else if (!import->is_new)
-			r = chunk_submit_zeroes(chunk, import->offset + at,
-						end - at);
+		if (zero)
+			note_zeroes(import, import->offset + at,
+				    import->offset + end);
+		else
+			r = put_data(import, chunk, at, end - at);
 	}
 
-	return r ? fail_transfer(import, r) : 0;
+	return r;
 }
 
 /* Copy up to a chunk; *@more: the file did not end. */
@@ -299,11 +348,12 @@ static int skip_hole(struct import *import)
 	if (!import->has_holes)
 		return 0;
 	r = find_data(import, &end);
-	if (r || begin == end)
+	if (r)
 		return r;
 	import->offset = end;
+	note_zeroes(import, begin, round_up(end, TP_SECTOR_SIZE));
 
-	return put_zeroes(import, begin, round_up(end, TP_SECTOR_SIZE));
+	return 0;
 }
 
 static int copy_all(struct import *import)
@@ -317,11 +367,11 @@ static int copy_all(struct import *import)
 			r = copy_chunk(import, &more);
 		progress_tell(&import->progress, import->offset);
 	}
-	if (!r && !interrupted)
-		r = put_zeroes(import, round_up(import->offset, TP_SECTOR_SIZE),
-			       import->session->size);
+	if (!interrupted) /* what is behind the file's end */
+		note_zeroes(import, round_up(import->offset, TP_SECTOR_SIZE),
+			    import->session->size);
 
-	return r;
+	return r ? r : put_last_zeroes(import);
 }
 
 /* What was copied is made durable, whatever stopped the copying. */
@@ -344,11 +394,16 @@ static int finish(struct import *import, int status)
 
 static int copy(struct import *import)
 {
+	struct tp_thin_limits limits = TP_THIN_LIMITS_INIT;
 	struct session *session = import->session;
-	int r = transfer_init(&import->transfer, session->pool, session->thin);
+	int r = tp_thin_get_limits(session->thin, &limits);
 
+	if (!r)
+		r = transfer_init(&import->transfer, session->pool,
+				  session->thin);
 	if (r)
 		return fail_transfer(import, r);
+	import->block_size = limits.preferred_bytes;
 	progress_begin(&import->progress, import->file_size);
 	r = copy_all(import);
 	progress_end(&import->progress);

@@ -15,7 +15,9 @@
 
 /* The smallest data block: what is zero is looked for in such steps. */
 #define GRANULE_BYTES (64u << 10)
-#define MAX_CHUNK_BIOS (CHUNK_BYTES / GRANULE_BYTES)
+
+/* Every other granule is data, and the zeroes before it are up to three bios. */
+#define MAX_CHUNK_BIOS (2 * CHUNK_BYTES / GRANULE_BYTES)
 
 struct chunk {
 	char *buffer; /* CHUNK_BYTES */

@@ -12,7 +12,8 @@
  * Never waits (io/cache.h).  Lookups answer -EAGAIN and are called again.
  * Changes must not meet -EAGAIN half way, so they have a prepare function
  * beside them that reads all that they will touch; call it until it returns 0
- * and make the change in the same step of the run loop.  A change that fails
+ * and make the change in the same step of the run loop, with nothing in between
+ * that takes references away from the tree's nodes.  A change that fails
  * otherwise (-ENOSPC, -EIO, -EILSEQ, -ENOMEM) leaves the transaction unfit to
  * be committed: the owner aborts it.
  *

@@ -22,13 +22,13 @@
  * Which nodes this touches.  On each level, apart from L and R, at most the two
  * neighbours to the left of L and the two to the right of R: along each path
  * two siblings are enough.  Nor do the two paths add up: where L took in both
- * its neighbours, it has some 2T entries and is all that R needs.  If L is gone,
- * the first to the left stands in for it on the first path, and R, if it is
- * gone, needs nothing.  Which nodes are siblings changes as their parents are
- * filled up; which are neighbours on a level does not.  tpi_prepare_repair()
- * reads them.  Should one not be there after all (where a tree had nodes that
- * were too empty before), it does not help: a node that stays too empty is no
- * damage.
+ * its neighbours, it has some 2T entries and is all that R needs.  If L is
+ * gone, the first to the left stands in for it on the first path, and R, if it
+ * is gone, needs nothing.  Which nodes are siblings changes as their parents
+ * are filled up; which are neighbours on a level does not.
+ * tpi_prepare_repair() reads them.  Should one not be there after all (where a
+ * tree had nodes that were too empty before), it does not help: a node that
+ * stays too empty is no damage.
  */
 #include "btree/repair.h"
 

@@ -64,9 +64,13 @@ static int refuse(const struct tpi_call *call)
 static void step(struct tpi_call *call)
 {
 	struct tp_pool *pool = call->pool;
+	bool suspended = call->changing && !call->even_if_suspended &&
+			 pool->nr_suspends;
 	int r;
 
-	if (tpi_is_held(pool, call->changing && !call->ignores_hold,
+	/* While suspended all changes are held, and refused: so do not wait. */
+	if (!suspended &&
+	    tpi_is_held(pool, call->changing && !call->ignores_hold,
 			&call->task))
 		return;
 	r = refuse(call);

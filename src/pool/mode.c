@@ -87,10 +87,13 @@ void tpi_mode_set(struct tp_pool *pool, enum tp_pool_mode mode)
  * (B-COMMIT-7). */
 static bool is_too_big(struct tp_pool *pool)
 {
-	size_t nr_dirty = tpi_cache_nr_dirty(pool->cache);
-	size_t limit = tpi_cache_limit(pool->cache);
-	size_t nr_data = tpi_data_sm_nr_changes(pool->metadata.data_sm);
+	size_t nr_dirty, limit, nr_data;
 
+	if (pool->mode == TP_MODE_FAILED)
+		return false; /* there is no metadata any more */
+	nr_dirty = tpi_cache_nr_dirty(pool->cache);
+	limit = tpi_cache_limit(pool->cache);
+	nr_data = tpi_data_sm_nr_changes(pool->metadata.data_sm);
 	if (nr_dirty >= limit / 4 || nr_data >= MANY_DATA_CHANGES)
 		tpi_commit_want(pool);
 

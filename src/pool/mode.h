@@ -58,6 +58,9 @@ void tpi_space_look(struct tp_pool *pool);
 /* Before a block is taken: low water (B-LWM-1), metadata running low. */
 void tpi_space_take(struct tp_pool *pool);
 
+/* After a run was taken: low water as if its blocks had come one by one. */
+void tpi_space_taken(struct tp_pool *pool);
+
 /* After a commit (B-COMMIT-5, B-META-3). */
 void tpi_space_committed(struct tp_pool *pool);
 

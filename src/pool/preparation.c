@@ -582,6 +582,7 @@ static int allocate(struct tpi_thin_state *state, tp_dblock max,
 	if (r)
 		return r;
 	state->alloc_hint = *first + *nr;
+	tpi_space_taken(pool);
 
 	return 0;
 }

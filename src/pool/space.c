@@ -133,9 +133,11 @@ void tpi_space_wait(struct tp_pool *pool, struct tp_bio *bio)
 
 /*---------------------------- low water ------------------------------------*/
 
-static void look_at_data(struct tp_pool *pool)
+/* @nr_taken: of the blocks taken last, those that still count as free. */
+static void look_at_data(struct tp_pool *pool, unsigned nr_taken)
 {
-	uint64_t nr_free = tpi_data_sm_nr_free(pool->metadata.data_sm);
+	uint64_t nr_free =
+		tpi_data_sm_nr_free(pool->metadata.data_sm) + nr_taken;
 
 	if (pool->low_water_triggered ||
 	    nr_free > pool->options.low_water_blocks)
@@ -157,12 +159,17 @@ static void look_at_metadata(struct tp_pool *pool)
 
 void tpi_space_take(struct tp_pool *pool)
 {
-	look_at_data(pool);
+	look_at_data(pool, 0);
 	look_at_metadata(pool);
 
 	/* Commit early, so as to stay out of the reserve (B-META-3). */
 	if (!tpi_metadata_nr_free(&pool->metadata))
 		tpi_commit_want(pool);
+}
+
+void tpi_space_taken(struct tp_pool *pool)
+{
+	look_at_data(pool, 1);
 }
 
 void tpi_space_committed(struct tp_pool *pool)

@@ -45,6 +45,7 @@ static void committed(struct tpi_commit_waiter *waiter, int error)
 static void begin(struct tp_pool *pool, struct suspend_call *suspend)
 {
 	suspend->begun = true;
+	suspend->call.ignores_hold = false;
 	tpi_gate_all(pool, TPI_GATE_ALL, 0);
 	tpi_commit_stop_tick(pool);
 	tpi_timer_cancel(&pool->no_space_timer);
@@ -94,9 +95,11 @@ static int suspend_step(struct tpi_call *call)
 int tp_pool_suspend(struct tp_pool *pool)
 {
 	struct suspend_call suspend = {
+		/* The first step of a nested one has nothing to wait for. */
 		.call = { .even_if_suspended = true,
 			  .any_mode = true,
-			  .no_commit = true },
+			  .no_commit = true,
+			  .ignores_hold = true },
 	};
 
 	if (!pool)
@@ -199,6 +202,7 @@ static int resume_step(struct tpi_call *call)
 		pool->options = resume->options;
 	if (pool->nr_suspends > 1) {
 		pool->nr_suspends--;
+		call->no_commit = true; /* no device is touched yet */
 		return 0;
 	}
 	adopt_mode(pool);

@@ -13,7 +13,7 @@
 #define NR_VOLUMES 300
 #define NR_KEYS 3000
 #define NR_THINGS 2000
-#define NR_STEPS 400
+#define NR_STEPS 200
 
 /* A volume that is there has a root. */
 struct volume {
@@ -357,5 +357,5 @@ END_TEST
 
 int main(void)
 {
-	return RUN_TESTS("nested", 4, test_volumes_do_as_their_models_do);
+	return RUN_TESTS("nested", 3, test_volumes_do_as_their_models_do);
 }

@@ -449,6 +449,21 @@ START_TEST(test_a_host_driven_pool_has_one_too)
 }
 END_TEST
 
+START_TEST(test_a_suspended_pool_refuses_changes)
+{
+	begin();
+	create("a");
+	ck_assert_int_eq(tp_pool_suspend(pool), 0);
+	ck_assert_int_eq(tp_catalogue_create(catalogue, "b", VOLUME_BYTES, 0,
+					     NULL),
+			 -EBUSY);
+	ck_assert(is_there("a"));
+	ck_assert_int_eq(tp_pool_resume(pool, NULL), 0);
+	create("b");
+	end();
+}
+END_TEST
+
 /* It can be read, and refuses to be changed. */
 START_TEST(test_a_read_only_pool_shows_its_names)
 {
@@ -878,6 +893,7 @@ int main(void)
 		test_a_page_may_be_missing_before_another,
 		test_a_full_pool_can_be_changed_and_emptied,
 		test_a_host_driven_pool_has_one_too,
+		test_a_suspended_pool_refuses_changes,
 		test_a_read_only_pool_shows_its_names,
 		test_thins_without_an_entry_are_listed_by_id,
 		test_listing_stops_when_told_to,

@@ -989,7 +989,7 @@ START_TEST(test_mapped_io_does_not_wake_the_run_loop)
 	static char buffers[DEPTH][4096];
 	struct tp_thin *thin;
 	struct tp_queue *queue;
-	uint64_t nr_wakeups, of_status;
+	uint64_t nr_wakeups;
 
 	world_begin(&w, _i);
 	thin = world_new_thin(&w, 0, THIN_BYTES);
@@ -999,8 +999,7 @@ START_TEST(test_mapped_io_does_not_wake_the_run_loop)
 	thin_verify(thin, 0, THIN_BYTES, 1);
 	world_idle(&w);
 	nr_wakeups = world_status(&w).nr_wakeups;
-	of_status = world_status(&w).nr_wakeups - nr_wakeups;
-	nr_wakeups += of_status;
+
 	for (unsigned i = 0; i < NR_MAPPED_IOS; i++) {
 		struct io *io = &ios[i % DEPTH];
 		uint64_t at = i * 17 % (THIN_BYTES / 4096) * 4096;
@@ -1015,7 +1014,8 @@ START_TEST(test_mapped_io_does_not_wake_the_run_loop)
 	}
 	for (unsigned i = 0; i < DEPTH; i++)
 		ck_ok(io_wait(&w, &ios[i], queue));
-	ck_assert_uint_le(world_status(&w).nr_wakeups, nr_wakeups + of_status);
+	/* Asking for the status wakes it itself, if it sleeps. */
+	ck_assert_uint_le(world_status(&w).nr_wakeups, nr_wakeups + 1);
 	thin_verify(thin, 0, THIN_BYTES, 1);
 	tp_queue_destroy(queue);
 	ck_ok(tp_thin_close(thin));

@@ -169,7 +169,7 @@ void world_check(struct world *w)
 			  w->metadata.size_bytes);
 	ck_assert_int_eq(fclose(file), 0);
 	run_checker("PATH=$PATH:/usr/sbin:/sbin thin_check -q", path);
-	if (verify)
+	if (verify && verify[0])
 		run_checker(verify, path);
 	unlink(path);
 }

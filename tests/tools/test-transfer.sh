@@ -60,6 +60,17 @@ thinpool import pool odd - 2>err < <(cat image) || rc=$?
 same $rc 1
 grep -q "longer than volume odd" err || die "$(cat err)"
 
+# Blocks that are no power of two, or larger than what is read at once.
+for size in 192K 1M 3M; do
+	thinpool create "pool-$size" --size 192M --block-size $size
+	thinpool volume create "pool-$size" v --size 64M >out
+	head -c 64M /dev/zero | tr '\0' x | thinpool write "pool-$size" v 0
+	thinpool import "pool-$size" v image
+	thinpool export "pool-$size" v - | cmp - image
+	[ "$(volume "pool-$size" v mapped_bytes)" -le $((24 << 20)) ] || die "zeroes do not give back space: $size"
+	rm -r "pool-$size"
+done
+
 # A size of its own.
 thinpool import pool large odd --size 1M
 same "$(volume pool large size)" $((1 << 20))
