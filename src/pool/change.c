@@ -450,13 +450,31 @@ int tpi_pool_change(struct tp_pool *pool, const struct tpi_change *wanted)
 
 /*---------------------------- reading --------------------------------------*/
 
+struct look_up_call {
+	struct tpi_call call;
+	tp_vblock vblock;
+};
+
+static int look_up_step(struct tpi_call *call)
+{
+	struct look_up_call *look =
+		tpi_container_of(call, struct look_up_call, call);
+	tp_dblock dblock;
+
+	return look_up(call->pool, look->vblock, &dblock);
+}
+
 int tpi_pool_read_page(struct tp_pool *pool, tp_vblock vblock, void *data,
 		       size_t length)
 {
 	uint64_t size = (TPI_SPARE_VBLOCK + 1) * pool->block_bytes;
+	struct look_up_call look = { .vblock = vblock };
 	struct tp_thin *thin;
 	int r;
 
+	r = tpi_call_ask(pool, &look.call, look_up_step);
+	if (r)
+		return r;
 	r = tpi_thin_open_any(pool, TPI_CATALOGUE_ID, size, NULL, &thin);
 	if (r)
 		return r;

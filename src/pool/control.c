@@ -521,17 +521,30 @@ int tp_pool_reserve_metadata_snapshot(struct tp_pool *pool)
 	return r ? r : tpi_call_change(pool, &reserve.call, reserve_step);
 }
 
+struct release_call {
+	struct tpi_call call;
+	struct tpi_release release;
+};
+
 static int release_step(struct tpi_call *call)
 {
-	return tpi_metadata_release_held_root(&call->pool->metadata);
+	struct release_call *release =
+		tpi_container_of(call, struct release_call, call);
+	int r;
+
+	r = tpi_metadata_release_held_root(&call->pool->metadata,
+					   &release->release);
+	call->pool->commit.held = r == -EAGAIN && release->release.started;
+
+	return r;
 }
 
 int tp_pool_release_metadata_snapshot(struct tp_pool *pool)
 {
-	struct tpi_call release = { .any_mode = false };
+	struct release_call release = { .release = { .started = false } };
 	int r = check_pool(pool);
 
-	return r ? r : tpi_call_change(pool, &release, release_step);
+	return r ? r : tpi_call_change(pool, &release.call, release_step);
 }
 
 /*---------------------------- growth ---------------------------------------*/

@@ -101,14 +101,26 @@ static int map(struct tpi_metadata *md, struct tpi_thin_tree *tree,
 	return r;
 }
 
-/* What one change may need at most: paths in a few trees, and splits. */
+/* What one change may need at most, paths in a few trees and splits, and what
+ * the close needs besides; less where there is little. */
 #define CHANGE_BLOCKS_MAX 64u
+
+static tp_mblock change_blocks(const struct tpi_metadata *md)
+{
+	return tpi_min(CHANGE_BLOCKS_MAX,
+		       tpi_metadata_sm_nr_blocks(md->metadata_sm) / 8);
+}
+
+bool tpi_metadata_has_room(const struct tpi_metadata *md)
+{
+	return tpi_metadata_sm_nr_free(md->metadata_sm) >=
+	       tpi_metadata_sm_reserve(md->metadata_sm) + change_blocks(md);
+}
 
 /* Refuse before anything is changed what could not be committed (B-META-6). */
 static int check_room(const struct tpi_metadata *md)
 {
-	if (tpi_metadata_sm_nr_free(md->metadata_sm) >=
-	    tpi_metadata_sm_reserve(md->metadata_sm) + CHANGE_BLOCKS_MAX)
+	if (tpi_metadata_has_room(md))
 		return 0;
 
 	return tpi_error(-ENOSPC, "the metadata device is full");
@@ -264,6 +276,7 @@ static int add_thin(struct tpi_metadata *md, uint64_t id, tp_mblock root,
 	int r;
 
 	md->changed = true;
+	md->nr_thins += id < TPI_HOST_IDS_END;
 	r = tpi_btree_insert(&md->thins, md->mapping_root, id, &value,
 			     &md->mapping_root, NULL);
 	if (!r)
@@ -374,16 +387,16 @@ static int prepare_delete(struct tpi_metadata *md, uint64_t id,
 	return tpi_metadata_fail(md, r);
 }
 
-static int remove_thin(struct tpi_metadata *md, uint64_t id)
+/* @thins: md->thins, or md->moves if the root has gone elsewhere. */
+static int remove_thin(struct tpi_metadata *md, const struct tpi_btree *thins,
+		       uint64_t id)
 {
 	uint64_t nr_removed;
 	int r;
 
 	md->changed = true;
-
-	/* A subtree that lives on in a snapshot is not looked into. */
-	md->unseen_drops = true;
-	r = tpi_btree_remove_range(&md->thins, md->mapping_root, id, id + 1,
+	md->nr_thins -= id < TPI_HOST_IDS_END;
+	r = tpi_btree_remove_range(thins, md->mapping_root, id, id + 1,
 				   &md->mapping_root, &nr_removed, NULL);
 	if (!r)
 		r = tpi_btree_remove_range(&md->details, md->details_root, id,
@@ -402,10 +415,13 @@ int tpi_metadata_delete_thin(struct tpi_metadata *md, uint64_t id,
 	r = tpi_metadata_open_tree(md, id, &tree);
 	if (!r)
 		r = prepare_delete(md, id, &tree, limit);
-	if (!r)
-		r = remove_thin(md, id);
+	if (r)
+		return r;
 
-	return r;
+	/* A subtree that lives on in a snapshot is not looked into. */
+	md->unseen_drops = true;
+
+	return remove_thin(md, &md->thins, id);
 }
 
 int tpi_metadata_sync_details(struct tpi_metadata *md,
@@ -425,6 +441,21 @@ int tpi_metadata_sync_details(struct tpi_metadata *md,
 	return tpi_metadata_fail(md, r);
 }
 
+static int prepare_rename(struct tpi_metadata *md, uint64_t id, uint64_t new_id)
+{
+	int r = prepare_add(md, new_id);
+
+	if (!r)
+		r = tpi_btree_prepare_remove(&md->moves, md->mapping_root, id,
+					     id + 1);
+	if (!r)
+		r = tpi_btree_prepare_remove(&md->details, md->details_root, id,
+					     id + 1);
+
+	return tpi_metadata_fail(md, r);
+}
+
+/* The reference to the thin's root moves from the old entry to the new. */
 int tpi_metadata_rename_thin(struct tpi_metadata *md, uint64_t id,
 			     uint64_t new_id)
 {
@@ -435,29 +466,13 @@ int tpi_metadata_rename_thin(struct tpi_metadata *md, uint64_t id,
 	if (!r)
 		r = refuse_known(md, new_id);
 	if (!r)
-		r = prepare_add(md, new_id);
-	if (!r)
-		r = tpi_metadata_fail(md, tpi_btree_prepare_remove(
-						  &md->thins, md->mapping_root,
-						  id, id + 1));
-	if (!r)
-		r = tpi_metadata_fail(md,
-				      tpi_btree_prepare_remove(&md->details,
-							       md->details_root,
-							       id, id + 1));
-	if (r)
-		return r;
-
-	/* For a moment both ids own the tree, so that removing the old one
-	 * does not look into it. */
-	md->changed = true;
-	r = tpi_tm_inc(&md->tm, tree.root);
+		r = prepare_rename(md, id, new_id);
 	if (!r)
 		r = add_thin(md, new_id, tree.root, &tree.details);
 	if (!r)
-		r = remove_thin(md, id);
+		r = remove_thin(md, &md->moves, id);
 
-	return tpi_metadata_fail(md, r);
+	return r;
 }
 
 /* Count the entries of the piece, as many steps as reading them takes. */
@@ -569,30 +584,73 @@ static int read_held_root(struct tpi_metadata *md, tp_mblock *mapping_root,
 	return 0;
 }
 
-int tpi_metadata_release_held_root(struct tpi_metadata *md)
+/*
+ * One thin at a time: trees that only the copy refers to may share nodes, and
+ * what one of them leaves has to be read before the next is dropped.
+ */
+static int release_thins(struct tpi_metadata *md, struct tpi_release *release)
 {
-	tp_mblock mapping_root, details_root;
+	uint64_t id, nr_removed;
+	le64 root;
 	int r;
 
-	if (!md->held_root)
-		return tpi_error(-EINVAL, "the pool has no metadata snapshot");
-	r = read_held_root(md, &mapping_root, &details_root);
-	if (!r)
-		r = tpi_btree_prepare_delete(&md->thins, mapping_root);
-	if (!r)
-		r = tpi_btree_prepare_delete(&md->details, details_root);
-	if (r)
-		return tpi_metadata_fail(md, r);
+	for (;;) {
+		r = tpi_btree_next(&md->thins, release->mapping_root, 0, &id,
+				   &root);
+		if (!r)
+			r = tpi_btree_prepare_remove(
+				&md->thins, release->mapping_root, id, id + 1);
+		if (r)
+			return r == -ENODATA ? 0 : r;
+		md->changed = true;
+		r = tpi_btree_remove_range(&md->thins, release->mapping_root,
+					   id, id + 1, &release->mapping_root,
+					   &nr_removed, NULL);
+		if (r)
+			return r;
+	}
+}
 
+static int release_rest(struct tpi_metadata *md,
+			const struct tpi_release *release)
+{
+	int r;
+
+	r = tpi_btree_prepare_delete(&md->details, release->details_root);
+	if (r)
+		return r;
 	md->changed = true;
-	md->unseen_drops = true;
-	r = tpi_btree_delete(&md->thins, mapping_root);
+	r = tpi_btree_delete(&md->thins, release->mapping_root);
 	if (!r)
-		r = tpi_btree_delete(&md->details, details_root);
+		r = tpi_btree_delete(&md->details, release->details_root);
 	if (!r)
 		r = tpi_tm_dec(&md->tm, md->held_root);
 	if (!r)
 		md->held_root = 0;
+
+	return r;
+}
+
+int tpi_metadata_release_held_root(struct tpi_metadata *md,
+				   struct tpi_release *release)
+{
+	int r;
+
+	if (!md->held_root)
+		return tpi_error(-EINVAL, "the pool has no metadata snapshot");
+	r = check_room(md);
+	if (r)
+		return r;
+	if (!release->started) {
+		r = read_held_root(md, &release->mapping_root,
+				   &release->details_root);
+		release->started = !r;
+		md->unseen_drops |= !r;
+	}
+	if (!r)
+		r = release_thins(md, release);
+	if (!r)
+		r = release_rest(md, release);
 
 	return tpi_metadata_fail(md, r);
 }

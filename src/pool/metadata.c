@@ -135,6 +135,9 @@ static void init_trees(struct tpi_metadata *md)
 	};
 	md->roots = md->thins;
 	md->roots.type.same = root_replaced;
+	md->moves = md->thins;
+	md->moves.type.dec = NULL;
+	md->moves.type.prepare_dec = NULL;
 	md->mappings = (struct tpi_btree){
 		.tm = &md->tm,
 		.type = { .size = sizeof(le64),
@@ -192,6 +195,7 @@ static void adopt_superblock(struct tpi_metadata *md,
 	md->held_root = le64_get(sb->held_root);
 	md->time = le32_get(sb->time);
 	md->transaction_id = le64_get(sb->transaction_id);
+	md->nr_thins = 0;
 	md->changed = false;
 	md->dropped = md->unseen_drops = false;
 	md->failed = 0;

@@ -23,6 +23,9 @@
 #include "space-map/data-space-map.h"
 #include "space-map/metadata-space-map.h"
 
+/* Ids of the hosts' thins are below this. */
+#define TPI_HOST_IDS_END ((uint64_t)1 << 24)
+
 /* A thin's details (metadata-format.md, 5.2), in memory. */
 struct tpi_details {
 	uint64_t mapped_blocks;
@@ -59,6 +62,7 @@ struct tpi_metadata {
 
 	struct tpi_btree thins;    /* id -> root of its mappings */
 	struct tpi_btree roots;    /* the same tree, to replace a root */
+	struct tpi_btree moves;    /* the same, to take a root elsewhere */
 	struct tpi_btree mappings; /* virtual block -> mapping */
 	struct tpi_btree details;  /* id -> details */
 
@@ -67,6 +71,7 @@ struct tpi_metadata {
 	tp_mblock mapping_root, details_root, held_root;
 	uint32_t time;
 	uint64_t transaction_id; /* the host's own number */
+	int64_t nr_thins;        /* since it was loaded: created less deleted */
 	bool changed;
 	bool dropped;      /* references to data blocks went */
 	bool unseen_drops; /* perhaps more, beneath a shared node */
@@ -143,6 +148,10 @@ int tpi_metadata_is_exclusive(struct tpi_metadata *md,
 tp_mblock tpi_metadata_nr_free(const struct tpi_metadata *md);
 tp_mblock tpi_metadata_low_water(const struct tpi_metadata *md);
 
+/* Is there room for another change and for closing?  If not, and a commit does
+ * not help, the metadata is full. */
+bool tpi_metadata_has_room(const struct tpi_metadata *md);
+
 uint32_t tpi_metadata_data_block_sectors(const struct tpi_metadata *md);
 
 /*---------------------------- changing mappings ----------------------------*/
@@ -209,9 +218,17 @@ int tpi_metadata_shrink_thin(struct tpi_metadata *md,
 
 void tpi_metadata_set_transaction_id(struct tpi_metadata *md, uint64_t id);
 
+/* How far a release is.  All zero at first; once it has started, nothing may be
+ * committed until it is done. */
+struct tpi_release {
+	bool started;
+	tp_mblock mapping_root, details_root;
+};
+
 /* Pin, and unpin, what T(c) maps (14).  Reserve only when T(r) is as T(c). */
 int tpi_metadata_reserve_held_root(struct tpi_metadata *md);
-int tpi_metadata_release_held_root(struct tpi_metadata *md);
+int tpi_metadata_release_held_root(struct tpi_metadata *md,
+				   struct tpi_release *release);
 
 int tpi_metadata_grow_data(struct tpi_metadata *md, tp_dblock nr_blocks);
 int tpi_metadata_grow_metadata(struct tpi_metadata *md, tp_mblock nr_blocks);

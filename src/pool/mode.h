@@ -61,6 +61,10 @@ void tpi_space_take(struct tp_pool *pool);
 /* After a run was taken: low water as if its blocks had come one by one. */
 void tpi_space_taken(struct tp_pool *pool);
 
+/* A change found no metadata space.  True: @task is made ready after a commit,
+ * which may free some; false: none comes, and the mode has changed. */
+bool tpi_space_await_metadata(struct tp_pool *pool, struct tpi_task *task);
+
 /* After a commit (B-COMMIT-5, B-META-3). */
 void tpi_space_committed(struct tp_pool *pool);
 

@@ -125,6 +125,11 @@ struct tp_pool {
 	/* Thins. */
 	struct tpi_list thins[TPI_THIN_BUCKETS];
 	unsigned nr_handles;
+
+	/* How many there were when the metadata was loaded, and of which
+	 * generation, plus one, that is known. */
+	int64_t nr_thins_loaded;
+	uint64_t thins_counted_in;
 	uint64_t next_serial;
 	struct tpi_list origins; /* states with an external origin */
 	uint8_t *slots_used;     /* TPI_HANDLES_MAX bits */

@@ -200,8 +200,8 @@ static void map(struct tpi_task *task)
 		return;
 	}
 	tpi_abort_if_failed(pool);
-	if (r == -ENOSPC)
-		tpi_commit_want(pool);
+	if (r == -ENOSPC && tpi_space_await_metadata(pool, task))
+		return;
 	if (!r)
 		publish(prep);
 	finish(prep, r ? -EIO : 0);
@@ -534,8 +534,8 @@ static int restamp(struct tpi_thin_state *state, tp_vblock vblock,
 	if (r || !exclusive)
 		return r;
 	r = tpi_metadata_restamp(&pool->metadata, &state->tree, vblock, dblock);
-	if (r)
-		return r == -ENOSPC ? -EIO : r;
+	if (r) /* no metadata space: what follows sees to that */
+		return r == -ENOSPC ? 0 : r;
 	state->stamped = true;
 	tpi_thin_publish(state);
 	tpi_mapping_cache_set(pool->mapping_cache, state->serial, vblock,

@@ -172,6 +172,20 @@ void tpi_space_taken(struct tp_pool *pool)
 	look_at_data(pool, 1);
 }
 
+bool tpi_space_await_metadata(struct tp_pool *pool, struct tpi_task *task)
+{
+	if (!tpi_mode_can_commit(pool))
+		return false;
+	if (pool->metadata.changed || tpi_commit_is_busy(&pool->commit)) {
+		tpi_list_add_tail(&pool->change_waiters, &task->entry);
+		tpi_commit_want(pool);
+		return true;
+	}
+	tpi_mode_set(pool, TP_MODE_OUT_OF_METADATA_SPACE);
+
+	return false;
+}
+
 void tpi_space_committed(struct tp_pool *pool)
 {
 	look_at_metadata(pool);

@@ -12,6 +12,7 @@ struct status_call {
 	struct tpi_call call;
 	struct tp_pool_status status;
 	uint64_t next_id; /* counting thins */
+	int64_t nr_thins, nr_at_start;
 };
 
 static void fill_options(struct tp_pool *pool, struct tp_pool_status *status)
@@ -43,20 +44,43 @@ static void fill_metadata(struct tp_pool *pool, struct tp_pool_status *status)
 	status->changed = md->changed || md->committed + 1 < md->transaction;
 }
 
+/* They are counted once; after that the metadata knows how many came and went.
+ * If some did while they were counted, the count begins anew. */
 static int count_thins(struct tp_pool *pool, struct status_call *ask)
 {
+	struct tpi_metadata *md = &pool->metadata;
 	struct tpi_details details;
 	uint64_t id;
 	int r;
 
-	while (!(r = tpi_metadata_next_thin(&pool->metadata, ask->next_id, &id,
-					    &details)) &&
+	if (ask->next_id == 0 || ask->nr_at_start != md->nr_thins) {
+		ask->nr_at_start = md->nr_thins;
+		ask->nr_thins = ask->next_id = 0;
+	}
+	while (!(r = tpi_metadata_next_thin(md, ask->next_id, &id, &details)) &&
 	       id < TP_THIN_ID_END) {
-		ask->status.nr_thins++;
+		ask->nr_thins++;
 		ask->next_id = id + 1;
 	}
+	if (r && r != -ENODATA)
+		return r;
+	pool->nr_thins_loaded = ask->nr_thins - md->nr_thins;
+	pool->thins_counted_in = pool->generation + 1;
 
-	return r == -ENODATA ? 0 : r;
+	return 0;
+}
+
+static int fill_thins(struct tp_pool *pool, struct status_call *ask)
+{
+	int r = 0;
+
+	if (pool->thins_counted_in != pool->generation + 1)
+		r = count_thins(pool, ask);
+	if (!r)
+		ask->status.nr_thins = (uint64_t)(pool->nr_thins_loaded +
+						  pool->metadata.nr_thins);
+
+	return r;
 }
 
 /* Of a failed pool nothing but its mode is known (B-STAT-1). */
@@ -71,7 +95,7 @@ static int status_step(struct tpi_call *call)
 		return 0;
 	fill_metadata(pool, &ask->status);
 
-	return count_thins(pool, ask);
+	return fill_thins(pool, ask);
 }
 
 int tp_pool_get_status(struct tp_pool *pool, struct tp_pool_status *status)

@@ -20,6 +20,9 @@
 #define PIECE_BLOCKS 256u
 #define PIECES_A_TURN 8u
 
+/* More than this is not waited for by whoever closes. */
+#define HUGE_BLOCKS (16u * PIECES_A_TURN * PIECE_BLOCKS)
+
 struct unmapping {
 	struct tpi_task task;
 	struct tpi_list entry; /* in pool->unmappings */
@@ -162,7 +165,8 @@ int tpi_unmap(struct tp_bio *bio, struct tpi_thin_state *state, tp_vblock begin,
 	return 0;
 }
 
-/* One that waits for its range does so for bios that end by themselves. */
+/* Only what would take long is cut short; one that waits for its range does so
+ * for bios that end by themselves. */
 void tpi_unmap_cancel(struct tp_pool *pool, const struct tp_thin *thin,
 		      const struct tp_queue *queue)
 {
@@ -173,7 +177,8 @@ void tpi_unmap_cancel(struct tp_pool *pool, const struct tp_thin *thin,
 		struct unmapping *unmapping =
 			tpi_container_of(entry, struct unmapping, entry);
 
-		if (tpi_bio_belongs(unmapping->bio, thin, queue))
+		if (tpi_bio_belongs(unmapping->bio, thin, queue) &&
+		    unmapping->range.end - unmapping->position > HUGE_BLOCKS)
 			unmapping->cancelled = true;
 	}
 }
