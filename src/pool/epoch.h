@@ -2,8 +2,8 @@
  * epoch.h - grace periods: waiting until every bio that could have seen how
  * things were is done (architecture.md, decision 5).
  *
- * Every bio in flight is in a *section* of its thin and of the pool, entered
- * before it looks at mode, gate and mapping.  Each port (port.h) counts the
+ * Every bio in flight is in a *section* of the pool, and if it writes also of its
+ * thin, entered before it looks at mode, gate and mapping.  Each port (port.h) counts the
  * sections that were entered on it, by the parity of the epoch at that moment.
  * To wait, the run loop changes what has to change, turns the parity, and then
  * looks at every port until none is left with the old parity.

@@ -75,12 +75,15 @@ struct tpi_thin_section *tpi_port_section(struct tpi_port *port,
 }
 
 void tpi_port_enter(struct tpi_port *port, const struct tp_thin *thin,
-		    struct tpi_thin_section *section, uint8_t *pool_parity,
-		    uint8_t *thin_parity)
+		    struct tpi_thin_section *section, bool writes,
+		    uint8_t *pool_parity, uint8_t *thin_parity)
 {
 	*pool_parity = tpi_epoch_parity(&port->pool->epoch);
-	*thin_parity = tpi_epoch_parity(&thin->state->epoch);
 	port->all.active[*pool_parity]++;
+	*thin_parity = TPI_NO_PARITY;
+	if (!writes)
+		return;
+	*thin_parity = tpi_epoch_parity(&thin->state->epoch);
 	section->section.active[*thin_parity]++;
 }
 
@@ -88,7 +91,8 @@ void tpi_port_leave(struct tpi_port *port, struct tpi_thin_section *section,
 		    uint8_t pool_parity, uint8_t thin_parity)
 {
 	port->all.active[pool_parity]--;
-	section->section.active[thin_parity]--;
+	if (thin_parity != TPI_NO_PARITY)
+		section->section.active[thin_parity]--;
 }
 
 /*---------------------------- fragments ------------------------------------*/
@@ -196,7 +200,7 @@ uint64_t tpi_port_send(struct tpi_port *port, struct tpi_channel *channel,
 	if (has_data)
 		fragment->request.length =
 			fill_from_iovec(fragment, bio, from, to);
-	tpi_port_enter(port, tpi_bio(bio)->thin, section,
+	tpi_port_enter(port, tpi_bio(bio)->thin, section, bio->op != TP_READ,
 		       &fragment->pool_parity, &fragment->thin_parity);
 	tpi_bio(bio)->nr_parts++;
 	tpi_channel_submit(channel, &fragment->request);

@@ -509,7 +509,7 @@ static void begin(struct tpi_preparation *prep, tpi_mapping mapping,
 	tpi_range_lock(&prep->state->ranges, &prep->range, prep->vblock,
 		       prep->vblock + prep->nr, NULL);
 	tpi_assert(prep->range.granted);
-	tpi_port_enter(&pool->port, room->thin, prep->section,
+	tpi_port_enter(&pool->port, room->thin, prep->section, true,
 		       &prep->pool_parity, &prep->thin_parity);
 	room->nr_parts++;
 	room->position = prep->data_end;

@@ -377,8 +377,8 @@ static bool go_fast(struct tp_queue *queue, struct tpi_thin_state *state,
 
 	if (!bio->length)
 		return false;
-	tpi_port_enter(port, room->thin, room->section, &pool_parity,
-		       &thin_parity);
+	tpi_port_enter(port, room->thin, room->section, bio->op != TP_READ,
+		       &pool_parity, &thin_parity);
 	if (is_plain(room->thin, bio))
 		nr = resolve(state, bio, runs);
 	if (nr > 1 && !fits_spares(port, bio, nr))

@@ -361,6 +361,35 @@ START_TEST(test_writers_on_shared_data_do_not_see_each_other)
 }
 END_TEST
 
+/* B-SNAP-2: only writes are waited for.  The read shows what was there when it
+ * was sent, though the block has got another owner and another content. */
+START_TEST(test_a_read_that_the_device_keeps_does_not_hold_up_a_snapshot)
+{
+	static char bytes[WORLD_BLOCK];
+	struct tp_queue *queue;
+	struct tp_thin *thin;
+	struct io io;
+
+	world_begin(&w, _i);
+	thin = world_new_thin(&w, 0, 8 * WORLD_BLOCK);
+	thin_fill(thin, 0, WORLD_BLOCK, 1);
+	thin_verify(thin, 0, WORLD_BLOCK, 1);
+	ck_ok(tp_queue_create(w.pool, 4, &queue));
+	observer_hold(&w.data, OPS(TP_READ));
+	io_init(&io, TP_READ, bytes, 0, WORLD_BLOCK, 0);
+	io_submit(&io, queue, thin);
+	ck_ok(tp_pool_create_snapshot(w.pool, 1, 0));
+	ck_assert(!io_has_ended(&io, queue));
+	observer_release(&w.data);
+	thin_fill(thin, 0, WORLD_BLOCK, 2);
+	ck_ok(io_wait(&w, &io, queue));
+	ck_assert_uint_eq(find_other(bytes, WORLD_BLOCK, 0, 1), UINT64_MAX);
+	tp_queue_destroy(queue);
+	ck_ok(tp_thin_close(thin));
+	world_end(&w);
+}
+END_TEST
+
 int main(void)
 {
 	return RUN_TESTS(
@@ -376,5 +405,6 @@ int main(void)
 		test_a_slow_read_keeps_its_block_from_being_reused,
 		test_a_copy_that_fails_leaves_both_as_they_were,
 		test_a_snapshot_under_writes_is_an_instant_of_its_origin,
-		test_writers_on_shared_data_do_not_see_each_other);
+		test_writers_on_shared_data_do_not_see_each_other,
+		test_a_read_that_the_device_keeps_does_not_hold_up_a_snapshot);
 }
