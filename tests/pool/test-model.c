@@ -1,5 +1,5 @@
 /*
- * Random walks beside a dumb model, the short way: some ten thousand steps.
+ * Random walks beside a dumb model, the short way: some thousand steps.
  * long-model.c takes a hundred thousand and more.  TEST_SEED chooses.
  */
 #include "support/model.h"
@@ -15,7 +15,7 @@ START_TEST(test_any_walk_over_a_pool_shows_what_the_model_shows)
 		struct model_run run = {
 			.kind = _i,
 			.seed = seed + i,
-			.nr_ops = i ? 800 : 2000,
+			.nr_ops = i ? 500 : 1200,
 			.block_size = block_sizes[i],
 			.has_fua = i == 1,
 			.nr_checks = 3,
@@ -31,7 +31,7 @@ START_TEST(test_any_walk_with_caches_that_hold_next_to_nothing)
 	struct model_run run = {
 		.kind = _i,
 		.seed = seed_from_environment(2000),
-		.nr_ops = 1500,
+		.nr_ops = 800,
 		.block_size = 64 * KIB,
 		.metadata_cache_bytes = TINY,
 		.mapping_cache_bytes = TINY,
@@ -47,7 +47,7 @@ START_TEST(test_any_walk_with_many_bios_in_flight)
 	struct model_run run = {
 		.kind = _i,
 		.seed = seed_from_environment(3000),
-		.nr_ops = 1500,
+		.nr_ops = 800,
 		.block_size = 64 * KIB,
 	};
 

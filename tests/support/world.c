@@ -169,7 +169,10 @@ void world_check(struct world *w)
 			  w->metadata.size_bytes);
 	ck_assert_int_eq(fclose(file), 0);
 	run_checker("PATH=$PATH:/usr/sbin:/sbin thin_check -q", path);
-	if (verify && verify[0])
+
+	/* It takes its time: one of the two kinds will do for a quick run. */
+	if (verify && verify[0] &&
+	    (!world_is_host_driven(w) || getenv("CHECK_EVERYTHING")))
 		run_checker(verify, path);
 	unlink(path);
 }
