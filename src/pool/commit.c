@@ -279,11 +279,12 @@ static void write_out(struct tp_pool *pool)
 	commit->stage = TPI_COMMIT_WRITE;
 	commit->error = 0;
 
-	/* One more, so that it cannot end while it is being started. */
+	/* One more, so that it cannot end while it is being started.  The hook
+	 * may run inline, beside what is already on its way. */
 	commit->nr_pending = 3;
+	tpi_cache_write_frozen(pool->cache, metadata_written, pool);
 	tpi_flush_began(pool);
 	tpi_hook_run(pool);
-	tpi_cache_write_frozen(pool->cache, metadata_written, pool);
 	part_written(pool, 0);
 }
 
