@@ -195,6 +195,7 @@ static void adopt_superblock(struct tpi_metadata *md,
 	md->held_root = le64_get(sb->held_root);
 	md->time = le32_get(sb->time);
 	md->transaction_id = le64_get(sb->transaction_id);
+	md->transaction = md->committed + 1; /* rolled back: none between */
 	md->nr_thins = 0;
 	md->changed = false;
 	md->dropped = md->unseen_drops = false;
