@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "support/commit-steps.h"
 #include "support/scratch.h"
-#include "support/world.h"
 
 #define THIN_BYTES (4 * MIB)
 
@@ -193,20 +193,6 @@ START_TEST(test_the_tick_flushes_data_before_its_superblock)
 }
 END_TEST
 
-static unsigned nr_superblocks(void)
-{
-	unsigned nr = 0;
-
-	for (unsigned i = 0; i < io_log_nr(&w.log); i++) {
-		struct io_event event = io_log_get(&w.log, i);
-
-		nr += event.when == IO_BEGIN && event.op == TP_WRITE &&
-		      !strcmp(event.name, "metadata") && !event.offset;
-	}
-
-	return nr;
-}
-
 /* B-PRE-1: as long as the data flush is on its way there is no superblock. */
 START_TEST(test_no_superblock_while_the_data_flush_is_under_way)
 {
@@ -219,11 +205,11 @@ START_TEST(test_no_superblock_while_the_data_flush_is_under_way)
 	io_submit(&flush, changed.queue, changed.thin);
 	world_until(&w, w.data.nr_held == 1);
 	world_idle(&w);
-	ck_assert_uint_eq(nr_superblocks(), 0);
+	ck_assert_uint_eq(nr_superblocks(&w.log), 0);
 	ck_assert(!io_has_ended(&flush, changed.queue));
 	observer_release(&w.data);
 	ck_ok(io_wait(&w, &flush, changed.queue));
-	ck_assert_uint_eq(nr_superblocks(), 1);
+	ck_assert_uint_eq(nr_superblocks(&w.log), 1);
 	end_changed(&changed);
 }
 END_TEST
@@ -243,12 +229,12 @@ START_TEST(test_each_step_of_a_commit_waits_for_the_one_before)
 	world_idle(&w);
 	ck_assert_uint_eq(io_log_count(&w.log, "metadata", TP_FLUSH), 0);
 	while (observer_release_one(&w.metadata, OPS(TP_WRITE)))
-		ck_assert_uint_eq(nr_superblocks(), 0);
+		ck_assert_uint_eq(nr_superblocks(&w.log), 0);
 	world_until(&w, io_log_count(&w.log, "metadata", TP_FLUSH) == 1);
 	world_idle(&w);
-	ck_assert_uint_eq(nr_superblocks(), 0);
+	ck_assert_uint_eq(nr_superblocks(&w.log), 0);
 	ck_assert(observer_release_one(&w.metadata, OPS(TP_FLUSH)));
-	world_until(&w, nr_superblocks() == 1);
+	world_until(&w, nr_superblocks(&w.log) == 1);
 	world_idle(&w);
 	ck_assert_uint_eq(io_log_count(&w.log, "metadata", TP_FLUSH), 1);
 	ck_assert(observer_release_one(&w.metadata, OPS(TP_WRITE)));
@@ -270,7 +256,7 @@ START_TEST(test_a_flush_is_one_data_flush_changed_or_not)
 	io_log_clear(&w.log);
 	ck_ok(tp_thin_flush(changed.thin));
 	ck_assert_uint_eq(io_log_count(&w.log, "data", TP_FLUSH), 1);
-	ck_assert_uint_eq(nr_superblocks(), 1);
+	ck_assert_uint_eq(nr_superblocks(&w.log), 1);
 	thin_fill(changed.thin, 0, WORLD_BLOCK, 2);
 	io_log_clear(&w.log);
 	ck_ok(tp_thin_flush(changed.thin));
@@ -399,7 +385,7 @@ START_TEST(test_a_hook_takes_the_place_of_the_flush_of_each_commit)
 		ck_ok(causes[i](&changed));
 		ck_assert_uint_ge(nr_hook_calls, 1);
 		ck_assert_uint_eq(check_commit_order(&w.log, true),
-				  nr_superblocks());
+				  nr_superblocks(&w.log));
 		if (closes) {
 			w.pool = NULL;
 			world_unmake(&w);
@@ -603,55 +589,23 @@ START_TEST(test_fua_that_changes_a_mapping_ends_after_its_commit)
 }
 END_TEST
 
-struct commit_fault {
-	bool on_data;
-	enum tp_op op;
-	unsigned skip;
-	uint64_t begin, end;
-};
-
-/* Every step of a commit. */
-static const struct commit_fault commit_faults[] = {
-	{ true, TP_FLUSH, 0, 0, UINT64_MAX },
-	{ false, TP_WRITE, 0, 4096, UINT64_MAX },
-	{ false, TP_FLUSH, 0, 0, UINT64_MAX },
-	{ false, TP_WRITE, 0, 0, 4096 },
-	{ false, TP_FLUSH, 1, 0, UINT64_MAX },
-};
-
-#define NR_COMMIT_FAULTS (sizeof(commit_faults) / sizeof(commit_faults[0]))
-
-static void inject(const struct commit_fault *fault, unsigned times)
-{
-	observer_fail_range(fault->on_data ? &w.data : &w.metadata,
-			    OPS(fault->op), fault->skip, times, -EIO,
-			    fault->begin, fault->end);
-}
-
-static void heal(void)
-{
-	observer_heal(&w.data);
-	observer_heal(&w.metadata);
-}
-
 /* R-02, B-FUA-4, R-57: whichever step of the commit fails, once or for ever:
  * -EIO, although the data was written, and the pool writes no more. */
 START_TEST(test_fua_whose_commit_fails_ends_with_eio)
 {
-	for (unsigned i = 0; i < NR_FUA_CASES * NR_COMMIT_FAULTS * 2; i++) {
+	for (unsigned i = 0; i < NR_FUA_CASES * NR_COMMIT_STEPS * 2; i++) {
 		const struct fua_case *fua = &fua_cases[i % NR_FUA_CASES];
-		const struct commit_fault *fault =
-			&commit_faults[i / NR_FUA_CASES % NR_COMMIT_FAULTS];
-		bool for_ever = i / NR_FUA_CASES / NR_COMMIT_FAULTS;
+		enum commit_step step = i / NR_FUA_CASES % NR_COMMIT_STEPS;
+		bool for_ever = i / NR_FUA_CASES / NR_COMMIT_STEPS;
 		struct tp_thin *thin = begin_shared(_i);
 		struct tp_pool_status status;
 
-		inject(fault, for_ever ? 0 : 1);
+		commit_fail_at(&w, step, for_ever ? 0 : 1);
 		ck_assert_int_eq(write_fua(thin, fua), -EIO);
 		status = world_status(&w);
 		ck_assert_int_ge(status.mode, TP_MODE_READ_ONLY);
 		ck_assert(status.mode == TP_MODE_FAILED || status.needs_check);
-		heal();
+		commit_heal(&w);
 		ck_assert_int_eq(tp_thin_flush(thin), -EIO);
 		ck_ok(tp_thin_close(thin));
 		if (i % NR_FUA_CASES)
