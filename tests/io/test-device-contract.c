@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <thinpool/simulator.h>
 #include <unistd.h>
 
 #include "support/run-tests.h"
@@ -134,6 +135,35 @@ static int open_host_async(struct tp_device **device)
 	return tp_device_new_async(&ops, calloc(1, DEVICE_BYTES), device);
 }
 
+/*---------------------------- a simulated device ---------------------------*/
+
+/* It has a cache, and all that was never written is poison: written here, as
+ * the tests begin with zeroes. */
+static int open_simulated(struct tp_device **device)
+{
+	const struct tp_simulated_device_options options = {
+		.struct_size = sizeof(options),
+		.size = DEVICE_BYTES,
+		.features = TP_DEVICE_FUA | TP_DEVICE_DISCARD |
+			    TP_DEVICE_WRITE_ZEROES,
+		.max_latency_ns = 1000000,
+	};
+	void *zeroes = calloc(1, DEVICE_BYTES);
+	struct tp_simulator *simulator;
+
+	ck_assert_int_eq(tp_simulator_new(NULL, &simulator), 0);
+	tp_simulator_set_instant(simulator, true);
+	ck_assert_int_eq(tp_simulator_add_device(simulator, &options, device),
+			 0);
+	ck_assert_int_eq(
+		tp_simulator_poke(simulator, 0, zeroes, DEVICE_BYTES, 0), 0);
+	tp_device_ref(*device);
+	tp_simulator_free(simulator);
+	free(zeroes);
+
+	return 0;
+}
+
 /*---------------------------- our own devices ------------------------------*/
 
 static int open_memory(struct tp_device **device)
@@ -207,6 +237,7 @@ static const struct kind {
 	{ "loop device", open_loop, true },
 	{ "host, blocking", open_host_blocking },
 	{ "host, asynchronous", open_host_async },
+	{ "simulated", open_simulated },
 };
 #define NR_CASES (2 * (int)TPI_ARRAY_SIZE(kinds))
 

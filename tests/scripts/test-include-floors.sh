@@ -1,7 +1,8 @@
 #!/bin/bash
 # Arrows point down only: io < btree < space-map < pool < the houses on top
-# (catalogue, ...).  Public headers know nothing of src/; programs know the
-# public headers and what lies beside them.
+# (catalogue, ...).  Public headers know nothing of src/; programs, and the
+# simulator, which is a library of its own, know the public headers and what
+# lies beside them.
 set -euo pipefail
 cd "${SOURCE_ROOT:-$(dirname "$0")/../..}"
 
@@ -25,6 +26,7 @@ allowed() {
 	esac
 	case $file in
 	include/*) return 1 ;;
+	src/simulator/*) [ -f "${file%/*}/$name" ] ;;
 	src/*)
 		[ "$name" != config.h ] || return 0
 		from=$(cut -d/ -f2 <<<"$file")

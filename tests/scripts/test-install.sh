@@ -23,10 +23,8 @@ export PKG_CONFIG_PATH=$dir/$pc PKG_CONFIG_SYSROOT_DIR=
 # Every public header must stand alone, and be C11 that a strict host accepts.
 flags=(-std=c11 -Wall -Wextra -Wpedantic -Werror)
 prefix=(--define-variable=prefix="$dir/root$(pkg-config --variable=prefix libthinpool)")
-package() { pkg-config "${prefix[@]}" "$@" libthinpool; }
-read -ra cflags < <(package --cflags)
-read -ra shared_libs < <(package --libs)
-read -ra static_libs < <(package --static --libs)
+package() { pkg-config "${prefix[@]}" "$@"; }
+read -ra cflags < <(package --cflags libthinpool)
 for header in root/*/*/include/thinpool/*.h root/*/include/thinpool/*.h; do
 	[ -f "$header" ] || continue
 	echo "#include <thinpool/${header##*/}>" >header.c
@@ -42,15 +40,44 @@ int main(void)
 	return printf("thinpool %s\n", tp_version()) < 0;
 }
 C
+# The simulator's package brings the library's along.
+cat >simulate.c <<'C'
+#include <stdio.h>
+#include <thinpool/simulator.h>
+
+int main(void)
+{
+	struct tp_simulator *simulator;
+
+	if (tp_simulator_new(NULL, &simulator))
+		return 1;
+	tp_simulator_free(simulator);
+	return printf("thinpool %s\n", tp_version()) < 0;
+}
+C
 want="thinpool $(pkg-config --modversion libthinpool)"
 libdir=$(dirname "$pc")
 
-gcc "${flags[@]}" "${cflags[@]}" host.c -o shared "${shared_libs[@]}"
-[ "$(LD_LIBRARY_PATH=$dir/$libdir ./shared)" = "$want" ]
-ldd ./shared | grep -q libthinpool.so.0
+# build PROGRAM PACKAGE [--static]
+build() {
+	local cflags libs
+	read -ra cflags < <(package --cflags "$2")
+	read -ra libs < <(package ${3-} --libs "$2")
+	gcc "${flags[@]}" "${cflags[@]}" "$1.c" -o "$1" "${libs[@]}"
+}
 
-rm "$libdir"/libthinpool.so*
-gcc "${flags[@]}" "${cflags[@]}" host.c -o static "${static_libs[@]}"
-[ "$(./static)" = "$want" ]
-! ldd ./static | grep -q libthinpool || exit 1
+build host libthinpool
+build simulate libthinpool-simulator
+export LD_LIBRARY_PATH=$dir/$libdir
+[ "$(./host)" = "$want" ]
+[ "$(./simulate)" = "$want" ]
+ldd ./host | grep -q libthinpool.so.0
+ldd ./simulate | grep -q libthinpool-simulator.so.0
+
+rm "$libdir"/libthinpool*.so*
+build host libthinpool --static
+build simulate libthinpool-simulator --static
+[ "$(./host)" = "$want" ]
+[ "$(./simulate)" = "$want" ]
+! ldd ./host ./simulate | grep -q libthinpool || exit 1
 echo "$want, shared and static"
