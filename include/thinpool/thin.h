@@ -81,6 +81,8 @@ struct tp_thin_limits {
 	{                                                                      \
 		.struct_size = sizeof(struct tp_thin_limits)                   \
 	}
+
+/* -EINVAL: no struct_size. */
 int tp_thin_get_limits(struct tp_thin *thin, struct tp_thin_limits *limits);
 
 struct tp_thin_info {

@@ -20,7 +20,8 @@ DESTDIR=$dir/root meson install -C "$BUILD_ROOT" --no-rebuild --quiet >install.l
 pc=$(dirname "$(find root -name libthinpool.pc)")
 export PKG_CONFIG_PATH=$dir/$pc PKG_CONFIG_SYSROOT_DIR=
 
-# Every public header must stand alone, and be C11 that a strict host accepts.
+# Every public header must stand alone, and be C11 that a strict host accepts, and
+# C++11.
 flags=(-std=c11 -Wall -Wextra -Wpedantic -Werror)
 prefix=(--define-variable=prefix="$dir/root$(pkg-config --variable=prefix libthinpool)")
 package() { pkg-config "${prefix[@]}" "$@"; }
@@ -29,7 +30,16 @@ for header in root/*/*/include/thinpool/*.h root/*/include/thinpool/*.h; do
 	[ -f "$header" ] || continue
 	echo "#include <thinpool/${header##*/}>" >header.c
 	gcc "${flags[@]}" "${cflags[@]}" -fsyntax-only header.c
+	clang -x c++ -std=c++11 -Wall -Wextra -Werror "${cflags[@]}" -fsyntax-only header.c
 done
+
+# Every function has a page in the manual.
+man=$(dirname "$(find root -name libthinpool.7)")/../man3
+while read -r name; do
+	[ -f "$man/$name.3" ] || { echo "no page for $name"; exit 1; }
+	page=$(sed -n 's,^\.so man3/,,p' "$man/$name.3")
+	grep -q "$name(" "$man/$page" || { echo "$page does not tell of $name"; exit 1; }
+done < <(nm -D --defined-only "$(find root -name 'libthinpool.so.*.*.*')" | awk '{ print $3 }')
 
 cat >host.c <<'C'
 #include <stdio.h>
