@@ -19,6 +19,14 @@ int tpi_tm_read(struct tpi_tm *tm, tp_mblock block,
 	return tpi_cache_read(tm->cache, block, validator, data);
 }
 
+/* A path of four nodes, each of them split; a new root. */
+#define CHANGE_BLOCKS_MAX 16
+
+int tpi_tm_make_room(struct tpi_tm *tm)
+{
+	return tpi_cache_make_room(tm->cache, CHANGE_BLOCKS_MAX);
+}
+
 int tpi_tm_new_block(struct tpi_tm *tm, const struct tpi_validator *validator,
 		     tp_mblock *block, void **data)
 {

@@ -32,6 +32,10 @@ int tpi_tm_read(struct tpi_tm *tm, tp_mblock block,
 int tpi_tm_new_block(struct tpi_tm *tm, const struct tpi_validator *validator,
 		     tp_mblock *block, void **data);
 
+/* Memory for the blocks that one change of one tree makes, and one or two
+ * beside it.  -ENOMEM. */
+int tpi_tm_make_room(struct tpi_tm *tm);
+
 /*
  * Make @block writable: in place if this transaction made it and nobody shares
  * it, else as a copy, whose number the caller puts where the old one was.  The

@@ -83,6 +83,10 @@ struct tpi_cache {
 
 	struct tpi_list arrivals, lru, pinned, dirty, frozen, departed;
 
+	/* Blocks that are none, with buffers: so many are kept for changes. */
+	struct tpi_list spare;
+	size_t nr_spare, reserve;
+
 	tp_mblock missed;
 	void (*arrived)(void *context, tp_mblock block);
 	void *arrived_context;
@@ -168,8 +172,12 @@ static void table_remove(struct block *block)
 
 /*---------------------------- blocks ---------------------------------------*/
 
-static struct block *block_new(struct tpi_cache *cache, tp_mblock number,
-			       const struct tpi_validator *validator)
+static struct block *block_of(struct tpi_list *entry)
+{
+	return tpi_container_of(entry, struct block, entry);
+}
+
+static struct block *block_make(struct tpi_cache *cache)
 {
 	struct block *block = calloc(1, sizeof(*block));
 
@@ -181,9 +189,44 @@ static struct block *block_new(struct tpi_cache *cache, tp_mblock number,
 		return NULL;
 	}
 	block->cache = cache;
+	tpi_list_init(&block->entry);
+
+	return block;
+}
+
+static void block_free(struct block *block)
+{
+	if (block->data)
+		tpi_block_buffers_put(&block->cache->buffers, block->data);
+	free(block);
+}
+
+static void spare_add(struct block *block)
+{
+	tpi_list_add(&block->cache->spare, &block->entry);
+	block->cache->nr_spare++;
+}
+
+static struct block *spare_take(struct tpi_cache *cache)
+{
+	cache->nr_spare--;
+
+	return block_of(tpi_list_pop(&cache->spare));
+}
+
+/* Without memory, one of the spare ones; but @keep of them stay. */
+static struct block *block_new(struct tpi_cache *cache, tp_mblock number,
+			       const struct tpi_validator *validator,
+			       size_t keep)
+{
+	struct block *block = block_make(cache);
+
+	if (!block && cache->nr_spare > keep)
+		block = spare_take(cache);
+	if (!block)
+		return NULL;
 	block->number = number;
 	block->validator = validator;
-	tpi_list_init(&block->entry);
 	cache->nr_blocks++;
 
 	return block;
@@ -192,16 +235,16 @@ static struct block *block_new(struct tpi_cache *cache, tp_mblock number,
 /* It is out of the table. */
 static void block_destroy(struct block *block)
 {
-	tpi_list_del(&block->entry);
-	if (block->data)
-		tpi_block_buffers_put(&block->cache->buffers, block->data);
-	block->cache->nr_blocks--;
-	free(block);
-}
+	struct tpi_cache *cache = block->cache;
 
-static struct block *block_of(struct tpi_list *entry)
-{
-	return tpi_container_of(entry, struct block, entry);
+	tpi_list_del(&block->entry);
+	cache->nr_blocks--;
+	if (!block->data || cache->nr_spare >= cache->reserve) {
+		block_free(block);
+		return;
+	}
+	*block = (struct block){ .cache = cache, .data = block->data };
+	spare_add(block);
 }
 
 /* Onto a list, as its most recent. */
@@ -247,6 +290,7 @@ static void init_lists(struct tpi_cache *cache)
 	tpi_list_init(&cache->dirty);
 	tpi_list_init(&cache->frozen);
 	tpi_list_init(&cache->departed);
+	tpi_list_init(&cache->spare);
 	tpi_list_init(&cache->idle_runs);
 	for (int i = 0; i < MAX_WRITES; i++)
 		tpi_list_add_tail(&cache->idle_runs, &cache->runs[i].entry);
@@ -282,6 +326,8 @@ void tpi_cache_destroy(struct tpi_cache *cache)
 		return;
 	tpi_assert(!tpi_cache_busy(cache));
 	tpi_cache_clear(cache);
+	while (cache->nr_spare)
+		block_free(spare_take(cache));
 	tpi_block_buffers_exit(&cache->buffers);
 	free(cache->buckets);
 	free(cache);
@@ -291,6 +337,26 @@ void tpi_cache_grow(struct tpi_cache *cache, tp_mblock nr_blocks)
 {
 	tpi_assert(nr_blocks >= cache->nr_device_blocks);
 	cache->nr_device_blocks = nr_blocks;
+}
+
+void tpi_cache_set_reserve(struct tpi_cache *cache, size_t nr)
+{
+	cache->reserve = nr;
+}
+
+int tpi_cache_make_room(struct tpi_cache *cache, size_t nr)
+{
+	size_t wanted = tpi_max(nr, cache->reserve);
+
+	while (cache->nr_spare < wanted) {
+		struct block *block = block_make(cache);
+
+		if (!block)
+			break;
+		spare_add(block);
+	}
+
+	return cache->nr_spare < nr ? -ENOMEM : 0;
 }
 
 void tpi_cache_clear(struct tpi_cache *cache)
@@ -438,7 +504,7 @@ static int miss(struct tpi_cache *cache, tp_mblock number,
 		return tpi_damage(validator->name,
 				  "block %" PRIu64 " of a device of %" PRIu64,
 				  number, cache->nr_device_blocks);
-	block = block_new(cache, number, validator);
+	block = block_new(cache, number, validator, cache->reserve);
 	if (!block)
 		return -ENOMEM;
 	table_add(block);
@@ -526,7 +592,7 @@ int tpi_cache_new_block(struct tpi_cache *cache, tp_mblock number,
 				  number);
 	if (block)
 		depart(block);
-	block = block_new(cache, number, validator);
+	block = block_new(cache, number, validator, 0);
 	if (!block)
 		return -ENOMEM;
 	memset(block->data, 0, TPI_MBLOCK_BYTES);

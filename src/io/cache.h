@@ -105,6 +105,15 @@ void tpi_cache_write_frozen(struct tpi_cache *cache,
 			    void (*done)(void *context, int error),
 			    void *context);
 
+/*
+ * Memory for new blocks, so that a change, which cannot stop half way, does not
+ * run out of it: so much is kept, if it is to be had, and left alone by reads.
+ */
+void tpi_cache_set_reserve(struct tpi_cache *cache, size_t nr);
+
+/* Fill it up.  0: there is memory for @nr blocks now; -ENOMEM: for fewer. */
+int tpi_cache_make_room(struct tpi_cache *cache, size_t nr);
+
 /* Forget everything: an abort.  No write is under way; reads that are will be
  * ignored when they come. */
 void tpi_cache_clear(struct tpi_cache *cache);

@@ -23,8 +23,14 @@
 #include "pool/bio.h"
 #include "pool/mode.h"
 
+/* Without memory closing is tried again so often, and the transaction given up
+ * if that does not help. */
+#define RETRIES_MAX 5u
+#define RETRY_NS 20000000u
+
 static void pump(struct tpi_task *task);
 static void tick(struct tpi_timer *timer);
+static void retry(struct tpi_timer *timer);
 
 int tpi_commit_init(struct tp_pool *pool)
 {
@@ -32,11 +38,15 @@ int tpi_commit_init(struct tp_pool *pool)
 
 	tpi_task_init(&commit->task, pump);
 	tpi_timer_init(&commit->tick, tick);
+	tpi_timer_init(&commit->retry, retry);
 	tpi_list_init(&commit->waiters);
 	tpi_list_init(&commit->bios);
 	tpi_list_init(&commit->committing_waiters);
 	tpi_list_init(&commit->committing_bios);
 	tpi_list_init(&commit->settlements);
+	commit->spare_settlement = calloc(1, sizeof(*commit->spare_settlement));
+	if (!commit->spare_settlement)
+		return -ENOMEM;
 	if (posix_memalign(&commit->superblock, TPI_MBLOCK_BYTES,
 			   TPI_MBLOCK_BYTES))
 		return -ENOMEM;
@@ -49,6 +59,7 @@ int tpi_commit_init(struct tp_pool *pool)
 void tpi_commit_exit(struct tp_pool *pool)
 {
 	free(pool->commit.superblock);
+	free(pool->commit.spare_settlement);
 }
 
 /*---------------------------- asking ---------------------------------------*/
@@ -290,6 +301,30 @@ static void write_out(struct tp_pool *pool)
 
 /*---------------------------- closing --------------------------------------*/
 
+static void retry(struct tpi_timer *timer)
+{
+	struct tpi_commit *commit =
+		tpi_container_of(timer, struct tpi_commit, retry);
+
+	pump(&commit->task);
+}
+
+/* Nothing is half done, so what is missing may come: true if it is waited for.
+ */
+static bool await_memory(struct tp_pool *pool)
+{
+	struct tpi_commit *commit = &pool->commit;
+
+	if (tpi_metadata_failed(&pool->metadata) ||
+	    commit->nr_retries == RETRIES_MAX)
+		return false;
+	commit->nr_retries++;
+	tpi_timer_set(&pool->loop, &commit->retry,
+		      tpi_loop_now(&pool->loop) + RETRY_NS);
+
+	return true;
+}
+
 static void take_waiters(struct tpi_commit *commit)
 {
 	tpi_list_splice(&commit->committing_waiters, &commit->waiters);
@@ -307,7 +342,7 @@ static int close_transaction(struct tp_pool *pool)
 		return r;
 	r = tpi_metadata_close(&pool->metadata);
 	if (r) {
-		free(settlement);
+		tpi_settle_cancel(settlement);
 		return r;
 	}
 	tpi_settle_closed(pool, settlement);
@@ -366,10 +401,12 @@ static void pump(struct tpi_task *task)
 		tpi_loop_await_block(&pool->loop, task);
 		return;
 	}
-	if (!r) {
-		take_waiters(commit);
+	if (!r)
 		r = close_transaction(pool);
-	}
+	if (r == -ENOMEM && await_memory(pool))
+		return;
+	commit->nr_retries = 0;
+	take_waiters(commit);
 	if (r)
 		give_up(pool, r);
 	else

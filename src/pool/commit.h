@@ -77,8 +77,14 @@ struct tpi_commit {
 	void *superblock; /* 4096 bytes, aligned */
 	struct tpi_commit_waiter data_flush;
 
-	/* In order of their transactions; settled and being passed down. */
+	/* Closing found no memory: when it tries again, how often it has. */
+	struct tpi_timer retry;
+	unsigned nr_retries;
+
+	/* In order of their transactions; settled and being passed down.  And
+	 * one for when there is no memory, or NULL while it is in use. */
 	struct tpi_list settlements;
+	struct tpi_settlement *spare_settlement;
 	uint64_t settled; /* up to this transaction all are */
 };
 
@@ -114,6 +120,7 @@ void tpi_commit_fail_waiters(struct tp_pool *pool, int error);
  * cannot fail after. */
 int tpi_settle_begin(struct tp_pool *pool, struct tpi_settlement **settlement);
 void tpi_settle_closed(struct tp_pool *pool, struct tpi_settlement *settlement);
+void tpi_settle_cancel(struct tpi_settlement *settlement); /* it did not */
 void tpi_settle_durable(struct tp_pool *pool, uint64_t transaction);
 
 /* Is it sure that no reference to a data block was dropped in a closed

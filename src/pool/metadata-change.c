@@ -101,27 +101,19 @@ static int map(struct tpi_metadata *md, struct tpi_thin_tree *tree,
 	return r;
 }
 
-/* What one change may need at most, paths in a few trees and splits, and what
- * the close needs besides; less where there is little. */
-#define CHANGE_BLOCKS_MAX 64u
-
-static tp_mblock change_blocks(const struct tpi_metadata *md)
-{
-	return tpi_min(CHANGE_BLOCKS_MAX,
-		       tpi_metadata_sm_nr_blocks(md->metadata_sm) / 8);
-}
-
 bool tpi_metadata_has_room(const struct tpi_metadata *md)
 {
 	return tpi_metadata_sm_nr_free(md->metadata_sm) >=
-	       tpi_metadata_sm_reserve(md->metadata_sm) + change_blocks(md);
+	       tpi_metadata_sm_reserve(md->metadata_sm) +
+		       tpi_metadata_change_blocks(md);
 }
 
-/* Refuse before anything is changed what could not be committed (B-META-6). */
-static int check_room(const struct tpi_metadata *md)
+/* Refuse before anything is changed what could not be committed (B-META-6), or
+ * could not be finished for want of memory. */
+static int check_room(struct tpi_metadata *md)
 {
 	if (tpi_metadata_has_room(md))
-		return 0;
+		return tpi_metadata_make_room(md, 1, 0);
 
 	return tpi_error(-ENOSPC, "the metadata device is full");
 }
@@ -146,10 +138,10 @@ int tpi_metadata_map(struct tpi_metadata *md, struct tpi_thin_tree *tree,
 	if (r)
 		return r;
 	r = prepare_map(md, tree, vblock, nr);
-	if (!r)
-		r = map(md, tree, vblock, dblock, nr, true);
+	if (r)
+		return tpi_metadata_refuse(md, r);
 
-	return tpi_metadata_fail(md, r);
+	return tpi_metadata_fail(md, map(md, tree, vblock, dblock, nr, true));
 }
 
 int tpi_metadata_restamp(struct tpi_metadata *md, struct tpi_thin_tree *tree,
@@ -160,10 +152,10 @@ int tpi_metadata_restamp(struct tpi_metadata *md, struct tpi_thin_tree *tree,
 	if (r)
 		return r;
 	r = prepare_map(md, tree, vblock, 1);
-	if (!r)
-		r = map(md, tree, vblock, dblock, 1, false);
+	if (r)
+		return tpi_metadata_refuse(md, r);
 
-	return tpi_metadata_fail(md, r);
+	return tpi_metadata_fail(md, map(md, tree, vblock, dblock, 1, false));
 }
 
 static int unmap(struct tpi_metadata *md, struct tpi_thin_tree *tree,
@@ -228,9 +220,12 @@ int tpi_metadata_unmap(struct tpi_metadata *md, struct tpi_thin_tree *tree,
 	if (!r && counter.nr == 0)
 		return 0;
 	if (!r)
-		r = prepare_unmap(md, tree, begin, end);
+		r = tpi_metadata_make_room(md, 1, counter.nr);
 	if (!r)
-		r = unmap(md, tree, begin, end, &nr_removed);
+		r = prepare_unmap(md, tree, begin, end);
+	if (r)
+		return tpi_metadata_refuse(md, r);
+	r = unmap(md, tree, begin, end, &nr_removed);
 	if (!r)
 		tree->details.mapped_blocks -=
 			tpi_min(counter.nr, tree->details.mapped_blocks);
@@ -265,7 +260,7 @@ static int prepare_add(struct tpi_metadata *md, uint64_t id)
 		r = tpi_btree_prepare_insert(&md->details, md->details_root, id,
 					     1);
 
-	return tpi_metadata_fail(md, r);
+	return tpi_metadata_refuse(md, r);
 }
 
 /* The reference to @root becomes the tree's. */
@@ -367,6 +362,9 @@ int tpi_metadata_create_snapshot(struct tpi_metadata *md, uint64_t id,
 	return add_snapshot(md, id, open, spend_time);
 }
 
+/* A key and a value take eight bytes each. */
+#define LEAF_MAPPINGS_MAX (TPI_MBLOCK_BYTES / 16)
+
 static int prepare_delete(struct tpi_metadata *md, uint64_t id,
 			  const struct tpi_thin_tree *tree, unsigned limit)
 {
@@ -378,13 +376,18 @@ static int prepare_delete(struct tpi_metadata *md, uint64_t id,
 	if (!r && nr_nodes > limit)
 		return -EFBIG;
 	if (!r)
+		r = tpi_metadata_make_room(
+			md, 1,
+			tpi_min(tree->details.mapped_blocks,
+				(uint64_t)nr_nodes * LEAF_MAPPINGS_MAX));
+	if (!r)
 		r = tpi_btree_prepare_remove(&md->thins, md->mapping_root, id,
 					     id + 1);
 	if (!r)
 		r = tpi_btree_prepare_remove(&md->details, md->details_root, id,
 					     id + 1);
 
-	return tpi_metadata_fail(md, r);
+	return tpi_metadata_refuse(md, r);
 }
 
 /* @thins: md->thins, or md->moves if the root has gone elsewhere. */
@@ -431,10 +434,13 @@ int tpi_metadata_sync_details(struct tpi_metadata *md,
 
 	if (tpi_list_empty(&tree->dirty))
 		return 0;
-	r = tpi_btree_prepare_insert(&md->details, md->details_root, tree->id,
-				     1);
+	r = tpi_metadata_make_room(md, 1, 0);
 	if (!r)
-		r = tpi_metadata_write_details(md, tree->id, &tree->details);
+		r = tpi_btree_prepare_insert(&md->details, md->details_root,
+					     tree->id, 1);
+	if (r)
+		return tpi_metadata_refuse(md, r);
+	r = tpi_metadata_write_details(md, tree->id, &tree->details);
 	if (!r)
 		tpi_list_del(&tree->dirty);
 
@@ -452,7 +458,7 @@ static int prepare_rename(struct tpi_metadata *md, uint64_t id, uint64_t new_id)
 		r = tpi_btree_prepare_remove(&md->details, md->details_root, id,
 					     id + 1);
 
-	return tpi_metadata_fail(md, r);
+	return tpi_metadata_refuse(md, r);
 }
 
 /* The reference to the thin's root moves from the old entry to the new. */
@@ -510,9 +516,12 @@ int tpi_metadata_shrink_thin(struct tpi_metadata *md,
 	if (r == -ENODATA)
 		return r;
 	if (!r)
-		r = prepare_unmap(md, tree, shrink->begin, UINT64_MAX);
+		r = tpi_metadata_make_room(md, 1, shrink->nr_counted);
 	if (!r)
-		r = unmap(md, tree, shrink->begin, UINT64_MAX, &nr_removed);
+		r = prepare_unmap(md, tree, shrink->begin, UINT64_MAX);
+	if (r)
+		return tpi_metadata_refuse(md, r);
+	r = unmap(md, tree, shrink->begin, UINT64_MAX, &nr_removed);
 	if (!r) {
 		tree->details.mapped_blocks -= tpi_min(
 			shrink->nr_counted, tree->details.mapped_blocks);
@@ -552,6 +561,9 @@ int tpi_metadata_reserve_held_root(struct tpi_metadata *md)
 		return tpi_error(-EBUSY,
 				 "the pool has a metadata snapshot already: "
 				 "release it first");
+	r = check_room(md);
+	if (r)
+		return r;
 	r = tpi_tm_new_block(&md->tm, &tpi_superblock_validator, &block, &data);
 	if (r)
 		return tpi_metadata_fail(md, r);
@@ -644,8 +656,10 @@ int tpi_metadata_release_held_root(struct tpi_metadata *md,
 	if (!release->started) {
 		r = read_held_root(md, &release->mapping_root,
 				   &release->details_root);
-		release->started = !r;
-		md->unseen_drops |= !r;
+		if (r)
+			return tpi_metadata_refuse(md, r);
+		release->started = true;
+		md->unseen_drops = true;
 	}
 	if (!r)
 		r = release_thins(md, release);
@@ -657,19 +671,21 @@ int tpi_metadata_release_held_root(struct tpi_metadata *md,
 
 int tpi_metadata_grow_data(struct tpi_metadata *md, tp_dblock nr_blocks)
 {
-	md->changed = true;
+	int r = tpi_data_sm_grow(md->data_sm, nr_blocks);
 
-	return tpi_metadata_fail(md, tpi_data_sm_grow(md->data_sm, nr_blocks));
+	md->changed |= !r;
+
+	return tpi_metadata_refuse(md, r);
 }
 
 int tpi_metadata_grow_metadata(struct tpi_metadata *md, tp_mblock nr_blocks)
 {
-	int r;
+	int r = tpi_metadata_sm_grow(md->metadata_sm, nr_blocks);
 
+	if (r)
+		return tpi_metadata_refuse(md, r);
+	tpi_cache_grow(md->cache, nr_blocks);
 	md->changed = true;
-	r = tpi_metadata_sm_grow(md->metadata_sm, nr_blocks);
-	if (!r)
-		tpi_cache_grow(md->cache, nr_blocks);
 
-	return tpi_metadata_fail(md, r);
+	return 0;
 }

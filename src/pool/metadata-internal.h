@@ -27,6 +27,12 @@ int tpi_metadata_write_details(struct tpi_metadata *md, uint64_t id,
 /* Remember the first error that makes T(r) unfit; returns @error. */
 int tpi_metadata_fail(struct tpi_metadata *md, int error);
 
+/* The same before anything was changed: want of memory is only told. */
+int tpi_metadata_refuse(struct tpi_metadata *md, int error);
+
+/* Metadata blocks that one change may make. */
+tp_mblock tpi_metadata_change_blocks(const struct tpi_metadata *md);
+
 int tpi_mapping_check(struct tpi_metadata *md, tpi_mapping mapping);
 
 #endif

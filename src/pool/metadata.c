@@ -456,6 +456,45 @@ int tpi_metadata_fail(struct tpi_metadata *md, int error)
 	return error;
 }
 
+int tpi_metadata_refuse(struct tpi_metadata *md, int error)
+{
+	return error == -ENOMEM ? error : tpi_metadata_fail(md, error);
+}
+
+/* Blocks of metadata that one change may make; less where there are few. */
+#define CHANGE_BLOCKS_MAX 64u
+
+tp_mblock tpi_metadata_change_blocks(const struct tpi_metadata *md)
+{
+	return tpi_min(CHANGE_BLOCKS_MAX,
+		       tpi_metadata_sm_nr_blocks(md->metadata_sm) / 8);
+}
+
+/* And counts of blocks: of what two shared nodes refer to that are copied. */
+#define CHANGE_COUNTS_MAX 512u
+
+int tpi_metadata_make_room(struct tpi_metadata *md, unsigned nr_changes,
+			   uint64_t nr_data_blocks)
+{
+	tp_mblock close_blocks = tpi_metadata_sm_reserve(md->metadata_sm) +
+				 tpi_metadata_change_blocks(md);
+	size_t nr_counts = (nr_changes + 1) * CHANGE_COUNTS_MAX;
+	int r;
+
+	tpi_cache_set_reserve(md->cache,
+			      close_blocks + tpi_metadata_change_blocks(md));
+	r = tpi_cache_make_room(
+		md->cache,
+		close_blocks + nr_changes * tpi_metadata_change_blocks(md));
+	if (!r)
+		r = tpi_metadata_sm_make_room(md->metadata_sm, nr_counts);
+	if (!r)
+		r = tpi_data_sm_make_room(md->data_sm,
+					  nr_counts + nr_data_blocks);
+
+	return r ? tpi_error(r, "no memory to change the metadata") : 0;
+}
+
 static int prepare_close(struct tpi_metadata *md)
 {
 	struct tpi_list *entry, *following;
@@ -474,13 +513,17 @@ static int prepare_close(struct tpi_metadata *md)
 	r = tpi_data_sm_prepare_close(md->data_sm);
 	if (!r)
 		r = tpi_metadata_sm_prepare_close(md->metadata_sm);
+	if (!r)
+		r = tpi_cache_make_room(
+			md->cache, tpi_metadata_sm_reserve(md->metadata_sm) +
+					   tpi_metadata_change_blocks(md) / 2);
 
 	return r;
 }
 
 int tpi_metadata_prepare_close(struct tpi_metadata *md)
 {
-	return tpi_metadata_fail(md, prepare_close(md));
+	return tpi_metadata_refuse(md, prepare_close(md));
 }
 
 int tpi_metadata_write_details(struct tpi_metadata *md, uint64_t id,

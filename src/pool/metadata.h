@@ -9,7 +9,7 @@
  * what has to be changed cannot be read, the metadata has *failed*: the running
  * transaction can no longer be committed, and the owner aborts it
  * (tpi_metadata_failed, B-ABORT).  Refusals (-EEXIST, -ENODATA, -EOVERFLOW, and
- * -ENOSPC before anything was done) change nothing.
+ * -ENOSPC or -ENOMEM before anything was done) change nothing.
  *
  * Transactions are numbered from 1 in the life of a pool object.  The running
  * one is T(r); closing it makes it T(f), whose blocks are frozen in the cache
@@ -151,6 +151,14 @@ tp_mblock tpi_metadata_low_water(const struct tpi_metadata *md);
 /* Is there room for another change and for closing?  If not, and a commit does
  * not help, the metadata is full. */
 bool tpi_metadata_has_room(const struct tpi_metadata *md);
+
+/*
+ * Memory for @nr_changes of the below and for closing, if they are of ordinary
+ * size, and for @nr_data_blocks more that change their owners.  Each change
+ * asks for its own; ask before several that must go together.  -ENOMEM.
+ */
+int tpi_metadata_make_room(struct tpi_metadata *md, unsigned nr_changes,
+			   uint64_t nr_data_blocks);
 
 uint32_t tpi_metadata_data_block_sectors(const struct tpi_metadata *md);
 

@@ -189,6 +189,7 @@ static void start_loading(struct tpi_rollback *rollback)
 	tpi_settle_drop_all(pool);
 	tpi_metadata_unload(&pool->metadata);
 	tpi_cache_clear(pool->cache);
+	tpi_cache_set_reserve(pool->cache, 0);
 	tpi_mapping_cache_clear(pool->mapping_cache);
 	tpi_loop_ready_all(&pool->loop, &pool->loop.reading);
 	tpi_loop_ready(&pool->loop, &rollback->task);

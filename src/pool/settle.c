@@ -12,6 +12,7 @@
  * Transactions settle in order; one run of blocks is passed down at a time.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "pool/mode.h"
 
@@ -19,6 +20,10 @@ int tpi_settle_begin(struct tp_pool *pool, struct tpi_settlement **result)
 {
 	struct tpi_settlement *settlement = calloc(1, sizeof(*settlement));
 
+	if (!settlement) {
+		settlement = pool->commit.spare_settlement;
+		pool->commit.spare_settlement = NULL;
+	}
 	if (!settlement)
 		return -ENOMEM;
 	settlement->pool = pool;
@@ -50,6 +55,18 @@ void tpi_settle_closed(struct tp_pool *pool, struct tpi_settlement *settlement)
 	tpi_epoch_wait(&pool->epoch, &settlement->grace, quiet);
 }
 
+void tpi_settle_cancel(struct tpi_settlement *settlement)
+{
+	struct tpi_commit *commit = &settlement->pool->commit;
+
+	if (commit->spare_settlement) {
+		free(settlement);
+		return;
+	}
+	memset(settlement, 0, sizeof(*settlement));
+	commit->spare_settlement = settlement;
+}
+
 static bool is_settled(const struct tpi_settlement *settlement)
 {
 	return settlement->durable && settlement->quiet;
@@ -69,7 +86,7 @@ static void drop(struct tpi_settlement *settlement)
 {
 	tpi_list_del(&settlement->entry);
 	free(settlement->runs);
-	free(settlement);
+	tpi_settle_cancel(settlement);
 }
 
 static void release_run(struct tpi_settlement *settlement)

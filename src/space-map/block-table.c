@@ -86,9 +86,8 @@ static int allocate_slots(struct tpi_block_table *table, size_t nr_slots)
 	return 0;
 }
 
-static int enlarge(struct tpi_block_table *table)
+static int enlarge(struct tpi_block_table *table, size_t nr_slots)
 {
-	size_t nr_slots = tpi_max(2 * table->nr_slots, MIN_SLOTS);
 	struct tpi_block_table old = *table;
 	size_t i, slot;
 
@@ -112,6 +111,16 @@ static int enlarge(struct tpi_block_table *table)
 	return 0;
 }
 
+int tpi_block_table_make_room(struct tpi_block_table *table, size_t nr)
+{
+	size_t nr_slots = tpi_max(table->nr_slots, MIN_SLOTS);
+
+	while (4 * (table->nr + nr) > 3 * nr_slots)
+		nr_slots *= 2;
+
+	return nr_slots > table->nr_slots ? enlarge(table, nr_slots) : 0;
+}
+
 void *tpi_block_table_add(struct tpi_block_table *table, uint64_t key)
 {
 	void *value = tpi_block_table_find(table, key);
@@ -120,7 +129,7 @@ void *tpi_block_table_add(struct tpi_block_table *table, uint64_t key)
 	tpi_assert(key != EMPTY);
 	if (value)
 		return value;
-	if (4 * (table->nr + 1) > 3 * table->nr_slots && enlarge(table))
+	if (tpi_block_table_make_room(table, 1))
 		return NULL;
 
 	slot = slot_of(table, key);
@@ -173,6 +182,22 @@ void tpi_work_list_exit(struct tpi_work_list *list)
 	memset(list, 0, sizeof(*list));
 }
 
+int tpi_work_list_make_room(struct tpi_work_list *list, size_t nr)
+{
+	size_t room = tpi_max(nr, 2 * list->room);
+	uint64_t *keys;
+
+	if (nr <= list->room)
+		return 0;
+	keys = realloc(list->keys, room * sizeof(*keys));
+	if (!keys)
+		return -ENOMEM;
+	list->keys = keys;
+	list->room = room;
+
+	return 0;
+}
+
 static int compare_keys(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -187,11 +212,10 @@ int tpi_work_list_fill(struct tpi_work_list *list,
 
 	if (list->next < list->nr)
 		return 0;
-	tpi_work_list_exit(list);
+	list->nr = list->next = 0;
 	if (!table->nr)
 		return 0;
-	list->keys = malloc(table->nr * sizeof(*list->keys));
-	if (!list->keys)
+	if (tpi_work_list_make_room(list, table->nr))
 		return -ENOMEM;
 
 	for (i = 0; i < table->nr_slots; i++)

@@ -32,6 +32,9 @@ void *tpi_block_table_find(const struct tpi_block_table *table, uint64_t key);
  * NULL: no memory, and nothing has changed. */
 void *tpi_block_table_add(struct tpi_block_table *table, uint64_t key);
 
+/* Room for @nr more: adding them will not fail.  -ENOMEM: as before. */
+int tpi_block_table_make_room(struct tpi_block_table *table, size_t nr);
+
 /* Nothing happens if it is not there. */
 void tpi_block_table_remove(struct tpi_block_table *table, uint64_t key);
 
@@ -41,11 +44,14 @@ void tpi_block_table_remove(struct tpi_block_table *table, uint64_t key);
  * that may have to stop and go on later, while the table changes. */
 struct tpi_work_list {
 	uint64_t *keys;
-	size_t nr, next;
+	size_t nr, next, room;
 };
 
 /* A list of all zeroes is empty. */
 void tpi_work_list_exit(struct tpi_work_list *list);
+
+/* Room for @nr keys.  -ENOMEM: as before. */
+int tpi_work_list_make_room(struct tpi_work_list *list, size_t nr);
 
 /* The keys of @table, unless some are left from the last time.  -ENOMEM. */
 int tpi_work_list_fill(struct tpi_work_list *list,

@@ -315,6 +315,9 @@ int tpi_base_make_bitmaps(struct tpi_base *base)
 	for (; base->nr_made < base->nr_bitmaps; base->nr_made++) {
 		struct tpi_base_bitmap *bitmap = &base->bitmaps[base->nr_made];
 
+		r = tpi_tm_make_room(base->index.tm);
+		if (r)
+			return r;
 		r = tpi_tm_new_block(base->index.tm, &tpi_bitmap_validator,
 				     &bitmap->block, &data);
 		if (r)
@@ -415,7 +418,10 @@ static int write_entry(struct tpi_base *base, size_t i)
 	struct tpi_disk_index_entry entry;
 	int r;
 
-	r = tpi_btree_prepare_insert(&base->index, base->index_root, i, 1);
+	r = tpi_tm_make_room(base->index.tm);
+	if (!r)
+		r = tpi_btree_prepare_insert(&base->index, base->index_root, i,
+					     1);
 	if (!r)
 		r = tpi_base_read_bitmap(base, i, &data);
 	if (r)

@@ -29,7 +29,7 @@ struct tpi_data_space_map {
 	struct tpi_work_list work; /* keys of changes */
 
 	struct tpi_freed_run *freed; /* by the closed transaction */
-	size_t nr_freed;
+	size_t nr_freed, freed_room;
 
 	size_t nr_seen; /* bitmaps below it were all seen (data-alloc.c) */
 };

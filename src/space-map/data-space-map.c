@@ -107,6 +107,39 @@ int tpi_data_sm_grow(struct tpi_data_space_map *map, tp_dblock nr_blocks)
 	return tpi_base_grow(&map->base, nr_blocks);
 }
 
+/*---------------------------- room -----------------------------------------*/
+
+static int make_freed_room(struct tpi_data_space_map *map, size_t nr)
+{
+	size_t room = tpi_max(nr, 2 * map->freed_room);
+	struct tpi_freed_run *freed;
+
+	if (nr <= map->freed_room)
+		return 0;
+	freed = realloc(map->freed, room * sizeof(*freed));
+	if (!freed)
+		return -ENOMEM;
+	map->freed = freed;
+	map->freed_room = room;
+
+	return 0;
+}
+
+/* At the worst each block is a run of its own, and in a chunk of its own. */
+int tpi_data_sm_make_room(struct tpi_data_space_map *map, size_t nr)
+{
+	size_t nr_changes = map->changes.nr + nr;
+	int r;
+
+	r = tpi_block_table_make_room(&map->changes, nr);
+	if (!r)
+		r = tpi_work_list_make_room(&map->work, nr_changes);
+	if (!r)
+		r = make_freed_room(map, nr_changes);
+
+	return r;
+}
+
 /*---------------------------- counting -------------------------------------*/
 
 static int check_range(const struct tpi_data_space_map *map, tp_dblock begin,
@@ -265,7 +298,7 @@ size_t tpi_data_sm_nr_changes(const struct tpi_data_space_map *map)
 /*---------------------------- into the base --------------------------------*/
 
 /* The base went from @old to @count: is the block in use, or withheld, or
- * neither? */
+ * neither?  There is room to withhold it. */
 static int settle(struct tpi_data_space_map *map, tp_dblock block,
 		  struct tpi_count_change *change, uint32_t old, uint32_t count)
 {
@@ -280,6 +313,18 @@ static int settle(struct tpi_data_space_map *map, tp_dblock block,
 		tpi_data_sm_search_again(map, block, 1);
 
 	return 0;
+}
+
+/* Memory for the next change, or the next entry: between these there is
+ * nothing half done. */
+static int make_step_room(struct tpi_data_space_map *map)
+{
+	int r = tpi_tm_make_room(map->base.index.tm);
+
+	if (!r)
+		r = tpi_sparse_set_make_room(&map->withheld);
+
+	return r;
 }
 
 static int put_change(struct tpi_data_space_map *map, tp_dblock block)
@@ -316,7 +361,9 @@ static int put_changes(struct tpi_data_space_map *map)
 
 	r = tpi_base_make_bitmaps(&map->base);
 	while (!r && map->nr_pending) {
-		r = tpi_work_list_fill(&map->work, &map->changes);
+		r = make_step_room(map);
+		if (!r)
+			r = tpi_work_list_fill(&map->work, &map->changes);
 		if (!r)
 			r = put_change(map, map->work.keys[map->work.next]);
 		if (!r)
@@ -332,9 +379,9 @@ static int put_changes(struct tpi_data_space_map *map)
 
 /* The runs of freed blocks; only counted if @runs is NULL. */
 static size_t find_freed_runs(const struct tpi_data_space_map *map,
-			      const struct tpi_work_list *blocks,
 			      struct tpi_freed_run *runs)
 {
+	const struct tpi_work_list *blocks = &map->work;
 	struct tpi_freed_run run = { 0 };
 	size_t i, nr = 0;
 
@@ -362,23 +409,15 @@ static size_t find_freed_runs(const struct tpi_data_space_map *map,
 
 static int list_freed(struct tpi_data_space_map *map)
 {
-	struct tpi_work_list blocks = { 0 };
-	size_t nr;
 	int r;
 
 	tpi_assert(!map->nr_freed);
-	r = tpi_work_list_fill(&blocks, &map->changes);
-	if (r)
-		return r;
-
-	nr = find_freed_runs(map, &blocks, NULL);
-	if (nr) {
-		map->freed = calloc(nr, sizeof(*map->freed));
-		r = map->freed ? 0 : -ENOMEM;
-	}
+	map->work.next = map->work.nr;
+	r = tpi_work_list_fill(&map->work, &map->changes);
 	if (!r)
-		map->nr_freed = find_freed_runs(map, &blocks, map->freed);
-	tpi_work_list_exit(&blocks);
+		r = make_freed_room(map, find_freed_runs(map, NULL));
+	if (!r)
+		map->nr_freed = find_freed_runs(map, map->freed);
 
 	return r;
 }
@@ -386,10 +425,13 @@ static int list_freed(struct tpi_data_space_map *map)
 void tpi_data_sm_take_freed(struct tpi_data_space_map *map,
 			    struct tpi_freed_run **runs, size_t *nr_runs)
 {
-	*runs = map->freed;
+	*runs = NULL;
 	*nr_runs = map->nr_freed;
+	if (!map->nr_freed)
+		return;
+	*runs = map->freed;
 	map->freed = NULL;
-	map->nr_freed = 0;
+	map->nr_freed = map->freed_room = 0;
 }
 
 /*---------------------------- transactions ---------------------------------*/
@@ -412,7 +454,7 @@ int tpi_data_sm_close(struct tpi_data_space_map *map,
 		return r;
 
 	tpi_base_get_root(&map->base, root);
-	tpi_work_list_exit(&map->work);
+	map->work.nr = map->work.next = 0;
 	tpi_block_table_clear(&map->changes);
 
 	return 0;

@@ -77,6 +77,10 @@ void tpi_data_sm_give_back(struct tpi_data_space_map *map, tp_dblock begin,
 
 /*---------------------------- counting -------------------------------------*/
 
+/* Memory for changes of @nr blocks besides those made so far, and for closing
+ * with them: these will not answer -ENOMEM.  -ENOMEM: as before. */
+int tpi_data_sm_make_room(struct tpi_data_space_map *map, size_t nr);
+
 /* One reference more, or less, for each block of [begin, begin + nr), in the
  * running transaction.  A handed-out block gets its first one by inc.
  * -EILSEQ: beyond the end; -ENOMEM.  Taking from zero is found at close. */
@@ -114,7 +118,8 @@ int tpi_data_sm_grow(struct tpi_data_space_map *map, tp_dblock nr_blocks);
  * another call.
  *
  * -EAGAIN: a block is being read; what is done is kept, and is dirty, so it
- * takes no large cache.  Other errors as tpi_data_sm_close, and mean abort.
+ * takes no large cache.  -ENOMEM: likewise, nothing is half done.  Other errors
+ * as tpi_data_sm_close, and mean abort.
  */
 int tpi_data_sm_prepare_close(struct tpi_data_space_map *map);
 

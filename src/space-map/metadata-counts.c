@@ -118,6 +118,16 @@ uint32_t tpi_counts_get(const struct tpi_counts *counts, tp_mblock block)
 	return *(uint32_t *)tpi_block_table_find(&counts->large, block);
 }
 
+int tpi_counts_make_room(struct tpi_counts *counts, size_t nr)
+{
+	int r = tpi_block_table_make_room(&counts->large, nr);
+
+	if (!r)
+		r = tpi_block_table_make_room(&counts->unsaved, nr);
+
+	return r;
+}
+
 /* The part of a change that needs memory; it goes first, so that failing
  * changes nothing. */
 static int set_large(struct tpi_counts *counts, tp_mblock block, uint32_t old,

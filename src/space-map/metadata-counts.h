@@ -66,6 +66,10 @@ int tpi_counts_load_large(struct tpi_counts *counts, tp_mblock block,
 /* 0 beyond the end. */
 uint32_t tpi_counts_get(const struct tpi_counts *counts, tp_mblock block);
 
+/* Memory to change @nr counts: these will not answer -ENOMEM.  -ENOMEM: as
+ * before. */
+int tpi_counts_make_room(struct tpi_counts *counts, size_t nr);
+
 /* -EILSEQ: beyond the end, from zero, too large; -ENOMEM. */
 int tpi_counts_inc(struct tpi_counts *counts, tp_mblock block);
 int tpi_counts_dec(struct tpi_counts *counts, tp_mblock block);

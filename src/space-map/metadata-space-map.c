@@ -153,6 +153,17 @@ int tpi_metadata_sm_grow(struct tpi_metadata_space_map *map,
 	return tpi_counts_grow(&map->counts, nr_blocks);
 }
 
+int tpi_metadata_sm_make_room(struct tpi_metadata_space_map *map, size_t nr)
+{
+	int r = tpi_counts_make_room(&map->counts, nr);
+
+	if (!r)
+		r = tpi_work_list_make_room(&map->unsaved,
+					    map->counts.unsaved.nr + nr);
+
+	return r;
+}
+
 /* How many nodes the overflow tree may have when each is as empty as it may be
  * (metadata-format.md, 4). */
 static tp_mblock overflow_nodes_max(uint64_t nr_entries)
@@ -244,7 +255,9 @@ static int save_counts(struct tpi_metadata_space_map *map)
 	int r;
 
 	while (map->counts.unsaved.nr) {
-		r = tpi_work_list_fill(list, &map->counts.unsaved);
+		r = tpi_tm_make_room(map->overflow.tm);
+		if (!r)
+			r = tpi_work_list_fill(list, &map->counts.unsaved);
 		if (!r)
 			r = save_count(map, list->keys[list->next]);
 		if (r)
@@ -390,7 +403,9 @@ int tpi_metadata_sm_prepare_close(struct tpi_metadata_space_map *map)
 	int r;
 
 	map->closing = true;
-	r = make_overflow_tree(map);
+	r = tpi_tm_make_room(map->overflow.tm);
+	if (!r)
+		r = make_overflow_tree(map);
 	if (!r)
 		r = save_counts(map);
 	map->closing = false;

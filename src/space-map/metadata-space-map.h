@@ -59,6 +59,10 @@ tp_mblock tpi_metadata_sm_nr_free(const struct tpi_metadata_space_map *map);
 tp_mblock
 tpi_metadata_sm_nr_allocated(const struct tpi_metadata_space_map *map);
 
+/* Memory to change @nr counts, and to close with them: these will not answer
+ * -ENOMEM, as long as there are blocks.  -ENOMEM: as before. */
+int tpi_metadata_sm_make_room(struct tpi_metadata_space_map *map, size_t nr);
+
 /* How many blocks closing a transaction may need at most, now. */
 tp_mblock tpi_metadata_sm_reserve(const struct tpi_metadata_space_map *map);
 
@@ -73,7 +77,8 @@ int tpi_metadata_sm_grow(struct tpi_metadata_space_map *map,
  * Between the two, changes that touch no count of three and more are allowed:
  * writing details, closing the data space map.
  *
- * -EAGAIN: what is done is kept.  Others as tpi_metadata_sm_close: abort.
+ * -EAGAIN, -ENOMEM: what is done is kept, nothing is half done.  Others as
+ * tpi_metadata_sm_close: abort.
  */
 int tpi_metadata_sm_prepare_close(struct tpi_metadata_space_map *map);
 

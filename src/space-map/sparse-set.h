@@ -20,6 +20,9 @@ uint64_t tpi_sparse_set_word(const struct tpi_sparse_set *set, tp_dblock block);
 
 bool tpi_sparse_set_has(const struct tpi_sparse_set *set, tp_dblock block);
 
+/* Room for any one block: adding it will not fail.  -ENOMEM: as before. */
+int tpi_sparse_set_make_room(struct tpi_sparse_set *set);
+
 /* Blocks of [begin, begin + nr) may be in it already.  -ENOMEM: some were
  * added. */
 int tpi_sparse_set_add(struct tpi_sparse_set *set, tp_dblock begin,
