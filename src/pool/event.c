@@ -7,24 +7,17 @@
 
 #include "pool/call.h"
 
-struct event {
-	struct tpi_list entry;
-	struct tp_event event;
-};
-
-void tpi_event_raise(struct tp_pool *pool, enum tp_event_kind kind,
-		     enum tp_pool_mode old_mode)
+static void put_event(struct tp_pool *pool, struct tpi_event *event)
 {
-	struct event *event;
+	struct tpi_event *spare = &pool->spare_events[event->event.kind];
 
-	if (!pool->event_handler)
-		return;
-	event = calloc(1, sizeof(*event));
-	if (!event) {
-		tpi_log(TP_LOG_ERROR,
-			"no memory: an event of the pool is lost");
-		return;
-	}
+	if (event != spare)
+		free(event);
+}
+
+static void queue_event(struct tp_pool *pool, struct tpi_event *event,
+			enum tp_event_kind kind, enum tp_pool_mode old_mode)
+{
 	event->event.struct_size = sizeof(event->event);
 	event->event.kind = kind;
 	event->event.old_mode = old_mode;
@@ -32,23 +25,51 @@ void tpi_event_raise(struct tp_pool *pool, enum tp_event_kind kind,
 	tpi_list_add_tail(&pool->events, &event->entry);
 }
 
+/* Each kind has one that takes no memory.  If it is on its way already, it goes
+ * on to tell of both: of all that changed since the host was last told. */
+static void raise_spare(struct tp_pool *pool, enum tp_event_kind kind,
+			enum tp_pool_mode old_mode)
+{
+	struct tpi_event *spare = &pool->spare_events[kind];
+
+	if (!tpi_list_empty(&spare->entry))
+		spare->event.mode = pool->mode;
+	else
+		queue_event(pool, spare, kind, old_mode);
+}
+
+void tpi_event_raise(struct tp_pool *pool, enum tp_event_kind kind,
+		     enum tp_pool_mode old_mode)
+{
+	struct tpi_event *event;
+
+	if (!pool->event_handler)
+		return;
+	event = calloc(1, sizeof(*event));
+	if (event)
+		queue_event(pool, event, kind, old_mode);
+	else
+		raise_spare(pool, kind, old_mode);
+}
+
 /* The handler may run the loop from within, and so come back here: each event
- * is taken off before it is told. */
+ * is taken off, and its memory given back, before it is told. */
 unsigned tpi_events_deliver(struct tp_pool *pool)
 {
 	struct tpi_list *entry;
 	unsigned nr = 0;
 
 	while ((entry = tpi_list_pop(&pool->events))) {
-		struct event *event =
-			tpi_container_of(entry, struct event, entry);
+		struct tpi_event *taken =
+			tpi_container_of(entry, struct tpi_event, entry);
+		struct tp_event event = taken->event;
 		bool nested = pool->in_event_handler;
 
+		put_event(pool, taken);
 		pool->in_event_handler = true;
 		if (pool->event_handler)
-			pool->event_handler(pool->event_context, &event->event);
+			pool->event_handler(pool->event_context, &event);
 		pool->in_event_handler = nested;
-		free(event);
 		nr++;
 	}
 
@@ -60,7 +81,8 @@ void tpi_events_drop(struct tp_pool *pool)
 	struct tpi_list *entry;
 
 	while ((entry = tpi_list_pop(&pool->events)))
-		free(tpi_container_of(entry, struct event, entry));
+		put_event(pool,
+			  tpi_container_of(entry, struct tpi_event, entry));
 }
 
 struct set_handler {

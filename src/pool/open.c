@@ -101,6 +101,8 @@ static void init_lists(struct tp_pool *pool)
 
 	for (unsigned i = 0; i < TPI_ARRAY_SIZE(lists); i++)
 		tpi_list_init(lists[i]);
+	for (unsigned i = 0; i < TPI_NR_EVENT_KINDS; i++)
+		tpi_list_init(&pool->spare_events[i].entry);
 	for (unsigned i = 0; i < TPI_THIN_BUCKETS; i++)
 		tpi_list_init(&pool->thins[i]);
 }

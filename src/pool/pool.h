@@ -72,6 +72,13 @@ struct tp_thin {
 
 /*---------------------------- the pool -------------------------------------*/
 
+struct tpi_event {
+	struct tpi_list entry; /* in pool->events */
+	struct tp_event event;
+};
+
+#define TPI_NR_EVENT_KINDS (TP_EVENT_RESUME + 1)
+
 struct tpi_hook {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -168,6 +175,7 @@ struct tp_pool {
 
 	/* Events. */
 	struct tpi_list events;
+	struct tpi_event spare_events[TPI_NR_EVENT_KINDS];
 	tp_event_fn event_handler;
 	void *event_context;
 	bool in_event_handler;
