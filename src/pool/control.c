@@ -241,6 +241,28 @@ static int choose_time(struct tpi_call *call, struct tpi_snapshot *snapshot)
 			 "the pool has no time left for another snapshot");
 }
 
+/* So many snapshots taken together cannot run out of memory half way. */
+#define TOGETHER_MAX 16u
+
+/* What would make all of them fail is found before the first is taken. */
+static int find_memory(struct tpi_call *call,
+		       const struct tpi_snapshot *snapshot)
+{
+	unsigned nr = (unsigned)tpi_min(snapshot->nr, TOGETHER_MAX);
+	struct tp_pool *pool = call->pool;
+	struct tpi_thin_state *state;
+
+	for (size_t i = 0; i < snapshot->nr; i++) {
+		int r = tpi_thin_get_state(pool, snapshot->pairs[i].origin,
+					   &state);
+
+		if (r)
+			return r;
+	}
+
+	return tpi_metadata_make_room(&pool->metadata, nr, 0);
+}
+
 static int take_one(struct tpi_call *call, const struct tp_snapshot_pair *pair,
 		    bool spend_time)
 {
@@ -271,6 +293,8 @@ static int take_all(struct tpi_call *call, struct tpi_snapshot *snapshot)
 		r = check_pairs(call, snapshot);
 		if (!r)
 			r = choose_time(call, snapshot);
+		if (!r)
+			r = find_memory(call, snapshot);
 		if (r)
 			return r;
 	}
