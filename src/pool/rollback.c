@@ -28,11 +28,18 @@ struct tpi_rollback {
 	struct tp_pool *pool;
 	struct tpi_task task;
 	enum rollback_stage stage;
+	struct tpi_timer retry;
+	unsigned nr_retries;
 	struct tp_device_request request;
 	struct iovec iov;
 };
 
+/* Without memory loading is tried again so often. */
+#define RETRIES_MAX 5u
+#define RETRY_NS 20000000u
+
 static void load(struct tpi_task *task);
+static void retry(struct tpi_timer *timer);
 
 int tpi_rollback_init(struct tp_pool *pool)
 {
@@ -42,6 +49,7 @@ int tpi_rollback_init(struct tp_pool *pool)
 		return -ENOMEM;
 	rollback->pool = pool;
 	tpi_task_init(&rollback->task, load);
+	tpi_timer_init(&rollback->retry, retry);
 	pool->rollback = rollback;
 
 	return 0;
@@ -80,6 +88,7 @@ static void finish(struct tpi_rollback *rollback, int error)
 	struct tp_pool *pool = rollback->pool;
 
 	rollback->stage = ROLLBACK_IDLE;
+	rollback->nr_retries = 0;
 	if (error) {
 		tpi_error(error,
 			  "the pool could not be rolled back (%s): it "
@@ -157,6 +166,29 @@ static void reload_thin(struct tpi_thin_state *state, void *context)
 	reload->error = r;
 }
 
+static void retry(struct tpi_timer *timer)
+{
+	struct tpi_rollback *rollback =
+		tpi_container_of(timer, struct tpi_rollback, retry);
+
+	load(&rollback->task);
+}
+
+/* From the beginning; false: it was in vain often enough. */
+static bool load_again(struct tpi_rollback *rollback)
+{
+	struct tp_pool *pool = rollback->pool;
+
+	if (rollback->nr_retries == RETRIES_MAX)
+		return false;
+	rollback->nr_retries++;
+	tpi_metadata_unload(&pool->metadata);
+	tpi_timer_set(&pool->loop, &rollback->retry,
+		      tpi_loop_now(&pool->loop) + RETRY_NS);
+
+	return true;
+}
+
 static void load(struct tpi_task *task)
 {
 	struct tpi_rollback *rollback =
@@ -172,6 +204,8 @@ static void load(struct tpi_task *task)
 	}
 	if (r == -EAGAIN)
 		tpi_loop_await_block(&pool->loop, task);
+	else if (r == -ENOMEM && load_again(rollback))
+		return;
 	else if (r)
 		finish(rollback, r);
 	else

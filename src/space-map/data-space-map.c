@@ -125,7 +125,10 @@ static int make_freed_room(struct tpi_data_space_map *map, size_t nr)
 	return 0;
 }
 
-/* At the worst each block is a run of its own, and in a chunk of its own. */
+/* Freed blocks mostly lie together: closing asks again for each. */
+#define NR_CHUNKS 64
+
+/* At the worst each block is a run of its own. */
 int tpi_data_sm_make_room(struct tpi_data_space_map *map, size_t nr)
 {
 	size_t nr_changes = map->changes.nr + nr;
@@ -136,6 +139,8 @@ int tpi_data_sm_make_room(struct tpi_data_space_map *map, size_t nr)
 		r = tpi_work_list_make_room(&map->work, nr_changes);
 	if (!r)
 		r = make_freed_room(map, nr_changes);
+	if (!r)
+		r = tpi_sparse_set_make_room(&map->withheld, NR_CHUNKS);
 
 	return r;
 }
@@ -322,7 +327,7 @@ static int make_step_room(struct tpi_data_space_map *map)
 	int r = tpi_tm_make_room(map->base.index.tm);
 
 	if (!r)
-		r = tpi_sparse_set_make_room(&map->withheld);
+		r = tpi_sparse_set_make_room(&map->withheld, 1);
 
 	return r;
 }

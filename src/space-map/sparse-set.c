@@ -52,9 +52,9 @@ static uint64_t first_word_of(tp_dblock begin, tp_dblock nr)
 	return mask;
 }
 
-int tpi_sparse_set_make_room(struct tpi_sparse_set *set)
+int tpi_sparse_set_make_room(struct tpi_sparse_set *set, size_t nr)
 {
-	return tpi_block_table_make_room(&set->chunks, 1);
+	return tpi_block_table_make_room(&set->chunks, nr);
 }
 
 int tpi_sparse_set_add(struct tpi_sparse_set *set, tp_dblock begin,

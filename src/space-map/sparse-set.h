@@ -20,8 +20,8 @@ uint64_t tpi_sparse_set_word(const struct tpi_sparse_set *set, tp_dblock block);
 
 bool tpi_sparse_set_has(const struct tpi_sparse_set *set, tp_dblock block);
 
-/* Room for any one block: adding it will not fail.  -ENOMEM: as before. */
-int tpi_sparse_set_make_room(struct tpi_sparse_set *set);
+/* Room for any @nr blocks: adding them will not fail.  -ENOMEM: as before. */
+int tpi_sparse_set_make_room(struct tpi_sparse_set *set, size_t nr);
 
 /* Blocks of [begin, begin + nr) may be in it already.  -ENOMEM: some were
  * added. */
