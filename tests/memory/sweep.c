@@ -1,0 +1,202 @@
+/*
+ * sweep.c - a call, again and again, until all of its allocations succeed.
+ */
+#include <stdlib.h>
+
+#include "memory/sweep.h"
+
+#define METADATA_BYTES (512 * KIB)
+#define DATA_BYTES (4 * MIB)
+
+/* More than any call needs. */
+#define ROUNDS_MAX 1000
+
+struct world sweep_world;
+static struct world *const w = &sweep_world;
+
+/*---------------------------- the pool -------------------------------------*/
+
+/* As it is before each round. */
+static char *metadata_before, *data_before;
+static uint64_t nr_used_before;
+
+static void make_pool(int kind)
+{
+	struct tp_thin *thin;
+
+	world_make_sized(w, kind, METADATA_BYTES, DATA_BYTES, NULL);
+	world_format(w);
+	world_open(w);
+	thin = world_new_thin(w, FULL, SWEEP_THIN_BYTES);
+	thin_fill(thin, 0, SWEEP_THIN_BYTES, FULL_SEED);
+	ck_ok(tp_thin_close(thin));
+	ck_ok(tp_pool_create_snapshot(w->pool, SHARED, FULL));
+	thin = world_new_thin(w, PLAIN, SWEEP_THIN_BYTES);
+	thin_fill(thin, 0, SWEEP_THIN_BYTES / 2, PLAIN_SEED);
+	ck_ok(tp_thin_close(thin));
+	nr_used_before = world_used(w);
+	world_close(w);
+	metadata_before = snapshot_of(&w->metadata);
+	data_before = snapshot_of(&w->data);
+}
+
+static void restore(struct observer *device, const char *before, uint64_t size)
+{
+	observer_grow(device, size);
+	memcpy(device->bytes, before, size);
+}
+
+/* What the first change, and the first bio, take for good is there. */
+static void warm_up(void)
+{
+	struct tp_thin *thin = world_open_thin(w, PLAIN, SWEEP_THIN_BYTES);
+
+	thin_fill(thin, 0, WORLD_BLOCK, PLAIN_SEED);
+	ck_ok(tp_thin_close(thin));
+	ck_ok(tp_pool_create_thin(w->pool, WARM));
+}
+
+static void begin_round(const struct sweep *sweep)
+{
+	restore(&w->metadata, metadata_before, METADATA_BYTES);
+	restore(&w->data, data_before, DATA_BYTES);
+	io_log_clear(&w->log);
+	world_open(w);
+	if (!sweep->is_cold)
+		warm_up();
+	if (sweep->begin)
+		sweep->begin();
+}
+
+/*---------------------------- what must be so ------------------------------*/
+
+static void check_done(const struct sweep *sweep, bool expected)
+{
+	bool done;
+
+	if (sweep->has_no_effect)
+		return;
+	done = sweep->is_done();
+	if (expected || !sweep->may_be_partial)
+		ck_assert_msg(done == expected, "it %s",
+			      done ? "was done all the same" : "was not done");
+}
+
+static void check_used(const struct sweep *sweep)
+{
+	ck_assert_int_eq((int)world_used(w) - (int)nr_used_before,
+			 sweep->nr_blocks);
+}
+
+/* Rolled back (F-12), or not even that if there was no memory for it (F-10)? */
+static bool is_given_up(bool lasting)
+{
+	struct tp_pool_status status = world_status(w);
+
+	if (status.mode == TP_MODE_WRITE)
+		return false;
+	if (status.mode == TP_MODE_READ_ONLY)
+		ck_assert(status.needs_check);
+	else
+		ck_assert(status.mode == TP_MODE_FAILED && lasting);
+
+	return true;
+}
+
+/* The call has answered @error.  True: the pool goes on. */
+static bool check_answer(const struct sweep *sweep, int error, bool lasting)
+{
+	if (is_given_up(lasting)) {
+		ck_assert_int_ne(error, 0);
+		return false;
+	}
+	ck_assert_msg(!error || is_want_of_memory(error), "it answers %d: %s",
+		      error, tp_last_error());
+	check_done(sweep, !error);
+
+	return true;
+}
+
+static void call_again(const struct sweep *sweep)
+{
+	int r = sweep->call();
+
+	ck_assert_msg(!r, "with memory it answers %d: %s", r, tp_last_error());
+	check_done(sweep, true);
+}
+
+static void check_reopened(const struct sweep *sweep, bool went_on)
+{
+	world_open(w);
+	if (went_on) {
+		check_done(sweep, true);
+		check_used(sweep);
+	} else if (!sweep->has_no_effect) {
+		(void)sweep->is_done();
+	}
+	world_close(w);
+}
+
+/*---------------------------- rounds ---------------------------------------*/
+
+/* True if an allocation failed. */
+static bool run_round(const struct sweep *sweep, unsigned nth, bool lasting)
+{
+	bool failed, goes_on;
+	int r;
+
+	begin_round(sweep);
+	failing_memory_arm(nth, lasting);
+	r = sweep->call();
+	failed = failing_memory_disarm();
+	if (!failed)
+		ck_assert_int_eq(r, 0);
+	goes_on = check_answer(sweep, r, lasting);
+	if (goes_on && r)
+		call_again(sweep);
+	if (sweep->end)
+		sweep->end();
+	r = tp_pool_close(w->pool);
+	ck_assert_msg(!r || !goes_on, "close: %d, %s", r, tp_last_error());
+	w->pool = NULL;
+	check_reopened(sweep, goes_on);
+
+	return failed;
+}
+
+static void run_rounds(const struct sweep *sweep, bool lasting)
+{
+	unsigned nth = 1;
+
+	while (run_round(sweep, nth, lasting))
+		ck_assert_uint_lt(++nth, ROUNDS_MAX);
+}
+
+void sweep_pool(int kind, const struct sweep *sweep)
+{
+	make_pool(kind);
+	run_rounds(sweep, false);
+	run_rounds(sweep, true);
+	if (getenv("CHECK_EVERYTHING"))
+		world_check(w);
+	free(metadata_before);
+	free(data_before);
+	world_unmake(w);
+}
+
+void sweep_call(int (*call)(void))
+{
+	for (unsigned lasting = 0; lasting < 2; lasting++) {
+		unsigned nth = 0;
+		int r;
+
+		do {
+			failing_memory_arm(++nth, lasting);
+			r = call();
+			ck_assert_uint_lt(nth, ROUNDS_MAX);
+			ck_assert_msg(!r || is_want_of_memory(r),
+				      "it answers %d: %s", r, tp_last_error());
+		} while (failing_memory_disarm());
+		ck_assert_int_eq(r, 0);
+	}
+}
