@@ -6,7 +6,9 @@
  * the fast way, as a table of asynchronous ones (tp_device_async_ops).
  *
  * Units:     bytes, multiples of 512 and of the device's logical block.
- * Errors:    0 or a negative errno.
+ * Errors:    0 or a negative errno.  What a device answers is passed on, but
+ *            for errors that the library gives a meaning of its own (-EAGAIN,
+ *            -ENODATA, -ENOSPC, ...): those become -EIO.
  * Ownership: devices are counted; a pool holds its two until it is closed.
  * Threads:   the functions below may be called from any thread.
  */

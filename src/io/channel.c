@@ -162,6 +162,32 @@ static void end_request(struct tpi_channel *channel,
 static void next_step(struct tpi_channel *channel,
 		      struct tp_device_request *request);
 
+/*
+ * A device may answer what the library itself says something else by: that a
+ * block is being read, that nothing is mapped, that the pool is full.  Disks do
+ * give ENODATA or ENOSPC for a bad sector.  It is an I/O error then; and so is
+ * a count, for whoever reports one has done less than all.
+ */
+static int device_error(int status)
+{
+	switch (status) {
+	case -EAGAIN:
+	case -EBUSY:
+	case -ECANCELED:
+	case -EEXIST:
+	case -EFBIG:
+	case -EILSEQ:
+	case -EINPROGRESS:
+	case -EINTR:
+	case -ENODATA:
+	case -ENOSPC:
+	case -EOVERFLOW:
+		return -EIO;
+	default:
+		return status > 0 ? -EIO : status;
+	}
+}
+
 static void step_done(struct tp_device_request *request, int status)
 {
 	struct tpi_channel *channel = request->context;
@@ -171,8 +197,7 @@ static void step_done(struct tp_device_request *request, int status)
 		return;
 	}
 
-	/* A device that reports a count has done less than all. */
-	end_request(channel, request, status > 0 ? -EIO : status);
+	end_request(channel, request, device_error(status));
 }
 
 /* Not every file system that says it can write zeroes can. */

@@ -235,8 +235,9 @@ START_TEST(test_a_failed_write_is_not_flushed)
 {
 	open_world(0);
 	recorder.failing = TP_WRITE;
-	recorder.status = -ENOSPC;
-	ck_assert_int_eq(sync_write(&channel, buffer, 512, 0, TP_FUA), -ENOSPC);
+	recorder.status = -EREMOTEIO;
+	ck_assert_int_eq(sync_write(&channel, buffer, 512, 0, TP_FUA),
+			 -EREMOTEIO);
 	expect_calls(1);
 	close_world();
 }
@@ -262,6 +263,23 @@ START_TEST(test_an_error_is_passed_on_unchanged)
 	recorder.failing = TP_READ;
 	recorder.status = -EREMOTEIO;
 	ck_assert_int_eq(sync_read(&channel, buffer, 512, 0), -EREMOTEIO);
+	close_world();
+}
+END_TEST
+
+/* What a disk gives for a bad sector must not pass for "not mapped", "not read
+ * yet" or "the pool is full". */
+START_TEST(test_an_error_that_means_something_to_the_library_is_an_io_error)
+{
+	static const int errors[] = { -EAGAIN, -ENODATA, -ENOSPC, -EINPROGRESS,
+				      -EILSEQ, -EFBIG,   -EEXIST, -EINTR };
+
+	open_world(0);
+	recorder.failing = TP_READ;
+	for (unsigned i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		recorder.status = errors[i];
+		ck_assert_int_eq(sync_read(&channel, buffer, 512, 0), -EIO);
+	}
 	close_world();
 }
 END_TEST
@@ -569,7 +587,9 @@ int main(void)
 		test_a_failed_preflush_keeps_the_write_back,
 		test_a_failed_write_is_not_flushed,
 		test_a_failed_flush_fails_the_durable_write,
-		test_an_error_is_passed_on_unchanged, test_a_count_is_an_error,
+		test_an_error_is_passed_on_unchanged,
+		test_an_error_that_means_something_to_the_library_is_an_io_error,
+		test_a_count_is_an_error,
 		test_an_error_of_a_piece_ends_the_whole,
 		test_a_read_only_device_is_not_written,
 		test_arm_tells_of_a_request_that_failed_at_once,
