@@ -496,6 +496,8 @@ static void reserve_committed(struct tpi_commit_waiter *waiter, int error)
 	struct reserve_call *reserve =
 		tpi_container_of(waiter, struct reserve_call, committed);
 
+	/* That is what the host is told, whatever mode it left. */
+	reserve->call.any_mode = error != 0;
 	reserve->ended = true;
 	reserve->error = error;
 	tpi_call_continue(&reserve->call);
