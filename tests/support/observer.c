@@ -109,6 +109,26 @@ static void apply(struct observer *observer,
 	}
 }
 
+/* One that fails. */
+static void apply_part(struct observer *observer,
+		       const struct tp_device_request *request)
+{
+	uint64_t kept = observer->arrival == OBSERVER_ALL
+				? request->length
+				: request->length / 1024 * 512;
+	char *rest = observer->bytes + request->offset + kept, *before;
+
+	if (observer->arrival == OBSERVER_NONE ||
+	    (request->op != TP_WRITE && request->op != TP_WRITE_ZEROES))
+		return;
+	before = malloc(request->length - kept + 1);
+	ck_assert_ptr_nonnull(before);
+	memcpy(before, rest, request->length - kept);
+	apply(observer, request);
+	memcpy(rest, before, request->length - kept);
+	free(before);
+}
+
 static void add_to_log(struct observer *observer, enum io_when when,
 		       const struct pending *pending)
 {
@@ -243,7 +263,9 @@ static bool end_one(struct observer_channel *channel)
 		pending = channel->pending[at];
 		memmove(channel->pending + at, channel->pending + at + 1,
 			(--channel->nr - (unsigned)at) * sizeof(pending));
-		if (!pending.status)
+		if (pending.status)
+			apply_part(observer, pending.request);
+		else
 			apply(observer, pending.request);
 		add_to_log(observer, IO_END, &pending);
 	}

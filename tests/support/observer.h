@@ -3,7 +3,7 @@
  * request, keeps back what a test wants kept back, and fails on demand.
  *
  * It serves pools of either kind.  A write takes effect when it ends; one that
- * fails takes none.  What was discarded reads as a poison pattern, so that
+ * fails takes none, or as much of it as arrives.  What was discarded reads as a poison pattern, so that
  * whoever relies on it shows.
  *
  * Threads: any, at any time; bytes is for a device at rest.
@@ -32,6 +32,9 @@ struct observer_failure {
 	int status;
 };
 
+/* How much of a write that fails is on the device all the same. */
+enum observer_arrival { OBSERVER_NONE, OBSERVER_HALF, OBSERVER_ALL };
+
 struct observer {
 	struct tp_device *device;
 	char *bytes;
@@ -46,6 +49,7 @@ struct observer {
 	uint64_t hold_begin, hold_end;
 	unsigned nr_to_hold;
 	struct observer_failure failures[OBSERVER_MAX_FAILURES];
+	enum observer_arrival arrival;
 	atomic_uint nr_begun[OBSERVER_NR_OPS], nr_held, nr_failed;
 	atomic_uint delay_us; /* what each poll that ends something sleeps */
 	atomic_bool newest_first;
