@@ -2,17 +2,15 @@
  * worker-threads.c - threads that do what blocks.
  *
  * A request goes from its channel's batch to the queue of all workers, and from
- * there to the ended ones of its channel.  Two kinds of locks, never held
- * together: one for the queue, and one for each channel's ended requests, which
- * are all that workers touch of a channel.
+ * there to its channel's completions, which are all that workers touch of a
+ * channel.  The locks of the two are never held together.
  */
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
-#include "io/request-fifo.h"
+#include "io/completions.h"
 #include "io/worker-threads.h"
 
 enum { ROOM_CHANNEL = TPI_ROOM_FREE };
@@ -31,32 +29,18 @@ struct tpi_workers {
 
 struct worker_channel {
 	struct tpi_workers *workers;
-	int event_fd;
 	bool inline_only;
-
-	/* The owner's. */
-	struct tpi_request_fifo batch;  /* submitted, not kicked */
-	struct tpi_request_fifo reaped; /* ended, for poll to tell */
-
-	pthread_mutex_t lock;          /* the two below */
-	struct tpi_request_fifo ended; /* by workers */
-	bool armed;
+	struct tpi_request_fifo batch; /* submitted, not kicked: the owner's */
+	struct tpi_completions completions;
 };
 
 /*---------------------------- a worker's side ------------------------------*/
 
-/* With the signal under the lock: once the owner has the request, the worker
- * has let go of the channel. */
-static void end_work(struct worker_channel *channel,
-		     struct tp_device_request *request, int status)
+static void end_work(struct tp_device_request *request, int status)
 {
-	pthread_mutex_lock(&channel->lock);
-	tpi_fifo_push(&channel->ended, request, status);
-	if (channel->armed) {
-		channel->armed = false;
-		eventfd_write(channel->event_fd, 1);
-	}
-	pthread_mutex_unlock(&channel->lock);
+	struct worker_channel *channel = request->device_room[ROOM_CHANNEL];
+
+	tpi_completions_add(&channel->completions, request, status);
 }
 
 /* Waits for work; NULL: stop. */
@@ -79,8 +63,7 @@ static void *worker_main(void *context)
 	struct tp_device_request *request;
 
 	while ((request = next_work(workers)))
-		end_work(request->device_room[ROOM_CHANNEL], request,
-			 workers->work(workers->context, request));
+		end_work(request, workers->work(workers->context, request));
 
 	return NULL;
 }
@@ -172,9 +155,8 @@ int tpi_workers_open_channel(struct tpi_workers *workers, int event_fd,
 		return -ENOMEM;
 
 	channel->workers = workers;
-	channel->event_fd = event_fd;
 	channel->inline_only = inline_only;
-	pthread_mutex_init(&channel->lock, NULL);
+	tpi_completions_init(&channel->completions, event_fd);
 	*result = channel;
 
 	return 0;
@@ -184,7 +166,7 @@ void tpi_workers_close_channel(void *handle)
 {
 	struct worker_channel *channel = handle;
 
-	pthread_mutex_destroy(&channel->lock);
+	tpi_completions_exit(&channel->completions);
 	free(channel);
 }
 
@@ -219,8 +201,7 @@ static void do_inline(struct worker_channel *channel)
 	struct tp_device_request *request;
 
 	while ((request = tpi_fifo_pop(&channel->batch)))
-		tpi_fifo_push(&channel->reaped, request,
-			      workers->work(workers->context, request));
+		end_work(request, workers->work(workers->context, request));
 }
 
 /* Where no thread can be had it is slow, but it works. */
@@ -238,22 +219,12 @@ unsigned tpi_workers_poll(void *handle, unsigned max)
 {
 	struct worker_channel *channel = handle;
 
-	pthread_mutex_lock(&channel->lock);
-	tpi_fifo_splice(&channel->reaped, &channel->ended);
-	pthread_mutex_unlock(&channel->lock);
-
-	return tpi_fifo_deliver(&channel->reaped, max);
+	return tpi_completions_poll(&channel->completions, max);
 }
 
 int tpi_workers_arm(void *handle)
 {
 	struct worker_channel *channel = handle;
-	bool ended = !tpi_fifo_empty(&channel->reaped);
 
-	pthread_mutex_lock(&channel->lock);
-	ended = ended || !tpi_fifo_empty(&channel->ended);
-	channel->armed = !ended;
-	pthread_mutex_unlock(&channel->lock);
-
-	return ended;
+	return tpi_completions_arm(&channel->completions);
 }
