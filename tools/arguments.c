@@ -16,6 +16,7 @@ static const struct option long_options[] = {
 	{ "metadata-size", required_argument, NULL, OPTION_METADATA_SIZE },
 	{ "json", no_argument, NULL, OPTION_JSON },
 	{ "id", required_argument, NULL, OPTION_ID },
+	{ "picture", required_argument, NULL, OPTION_PICTURE },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -74,6 +75,9 @@ static int read_option(struct arguments *arguments,
 		return read_size(command, name, &arguments->metadata_size);
 	case OPTION_ID:
 		return read_id(command, &arguments->id);
+	case OPTION_PICTURE:
+		arguments->picture = optarg;
+		return 0;
 	default:
 		return 0;
 	}
@@ -100,13 +104,18 @@ static int read_options(struct arguments *arguments,
 	return r;
 }
 
-/* With --id there is no name. */
+/* With --id there is no name, nor with --picture, which is of all volumes. */
 static int read_words(struct arguments *arguments,
 		      const struct command *command, int nr, char **words)
 {
-	bool has_name = command->takes_name && !(arguments->given & OPTION_ID);
+	bool has_name = command->takes_name &&
+			!(arguments->given & (OPTION_ID | OPTION_PICTURE));
 	int wanted = 1 + has_name + command->nr_operands;
 
+	if (arguments->given & OPTION_PICTURE &&
+	    arguments->given & ~OPTION_PICTURE)
+		return fail_usage(command, "--picture is of all volumes, and "
+					   "goes with no other option");
 	if (has_name && command->size_needs_id &&
 	    arguments->given & OPTION_SIZE)
 		return fail_usage(command, "--size goes with --id: a volume "

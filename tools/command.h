@@ -19,6 +19,7 @@
 #define OPTION_METADATA_SIZE (1u << 2)
 #define OPTION_JSON (1u << 3)
 #define OPTION_ID (1u << 4)
+#define OPTION_PICTURE (1u << 5)
 
 #define MAX_OPERANDS 2
 
@@ -30,6 +31,7 @@ struct arguments {
 	unsigned given; /* OPTION_ */
 	uint64_t size, block_size, metadata_size;
 	uint32_t id;
+	const char *picture;
 };
 
 struct command {

@@ -79,7 +79,9 @@ static const char help_discard[] =
 static const char help_map[] =
 	"A line for each run that is mapped, all figures in bytes.  SHARED 'no'\n"
 	"is sure; 'yes' may be out of date.  Works on files that cannot be\n"
-	"written.\n" NAMING;
+	"written.\n" NAMING "\n"
+	"  --picture FILE  draws the data device instead, as SVG: who uses what,\n"
+	"                  and what is shared; FILE - is standard output\n";
 
 static const char help_check[] =
 	"Runs thin_check, of thin-provisioning-tools, on a pool that nobody\n"
@@ -223,10 +225,12 @@ const struct command commands[] = {
 	},
 	{
 		.name = "map",
-		.synopsis = "POOL {NAME | --id ID} [--size SIZE] [--json]",
+		.synopsis = "POOL {NAME | --id ID | --picture FILE} "
+			    "[--size SIZE] [--json]",
 		.summary = "where a volume's bytes lie on the data device",
 		.help = help_map,
-		.options = OPTION_ID | OPTION_SIZE | OPTION_JSON,
+		.options = OPTION_ID | OPTION_SIZE | OPTION_JSON |
+			   OPTION_PICTURE,
 		.takes_name = true,
 		.size_needs_id = true,
 		.run = run_map,

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "json.h"
+#include "picture.h"
 #include "session.h"
 
 static int print_text(const struct tp_extent *extent, void *context)
@@ -47,8 +48,11 @@ static int each_extent(struct session *session,
 
 static int map(struct session *session, const struct arguments *arguments)
 {
-	int r = session_open_volume(session, arguments, READ_ONLY);
+	int r;
 
+	if (arguments->picture)
+		return picture_make(session, arguments->picture);
+	r = session_open_volume(session, arguments, READ_ONLY);
 	if (r)
 		return r;
 	if (!(arguments->given & OPTION_JSON)) {

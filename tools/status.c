@@ -9,6 +9,7 @@
 #include "size.h"
 
 #define METADATA_BLOCK_SIZE 4096u
+#define BAR_CELLS 24
 
 /*
  * The mode that the pool will have for whoever opens it to use it: we opened it
@@ -53,13 +54,29 @@ static void print_json(const struct tp_pool_status *status)
 	json_end_object();
 }
 
+/* Something in use shows, however little; and so does something free. */
+static void print_bar(uint64_t used, uint64_t total)
+{
+	int filled = (int)((double)used / (double)total * BAR_CELLS + 0.5);
+
+	if (used && !filled)
+		filled = 1;
+	if (used < total && filled == BAR_CELLS)
+		filled--;
+	printf("  [");
+	for (int i = 0; i < BAR_CELLS; i++)
+		putchar(i < filled ? '#' : '.');
+	printf("] %.1f%%", 100 * (double)used / (double)total);
+}
+
 static void print_usage(const char *what, uint64_t used, uint64_t total,
 			uint64_t block_size)
 {
-	printf("%-18s %s used of %s", what, size_format(used * block_size).text,
+	printf("%-18s %6s used of %6s", what,
+	       size_format(used * block_size).text,
 	       size_format(total * block_size).text);
 	if (total)
-		printf(" (%.1f%%)", 100 * (double)used / (double)total);
+		print_bar(used, total);
 	printf("\n");
 }
 

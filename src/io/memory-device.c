@@ -4,8 +4,10 @@
  * The content lies in chunks, found through a tree of fixed depth, as in a page
  * table: so it costs what was written, whatever its size, and growing moves
  * nothing.  Tables are never freed before the device is; chunks are, by
- * discards and zeroes, which is what the locks are about: who copies to or from
- * a chunk holds its lock shared, who frees it holds it alone.
+ * discards and zeroes.
+ *
+ * Who reads a chunk holds its lock shared; who writes or frees it, alone.  So no
+ * sector is ever torn, whatever overlaps.
  *
  * Everything is done in submit; poll tells.
  */
@@ -139,7 +141,7 @@ static int write_part(struct memory_device *memory, const struct part *part,
 	if (!entry)
 		return -ENOMEM;
 
-	pthread_rwlock_rdlock(lock_of(memory, part->chunk));
+	pthread_rwlock_wrlock(lock_of(memory, part->chunk));
 	chunk = get_or_make(entry, CHUNK_BYTES);
 	if (chunk)
 		memcpy(chunk + part->start, from, part->length);

@@ -6,15 +6,7 @@
 set -euo pipefail
 cd "${SOURCE_ROOT:-$(dirname "$0")/../..}"
 
-floor() {
-	case $1 in
-	io) echo 1 ;;
-	btree) echo 2 ;;
-	space-map) echo 3 ;;
-	pool) echo 4 ;;
-	*) echo 5 ;;
-	esac
-}
+declare -A floor=([io]=1 [btree]=2 [space-map]=3 [pool]=4) # all others: 5
 
 # allowed FILE INCLUDE: INCLUDE as written, with its quotes or brackets.
 allowed() {
@@ -29,13 +21,13 @@ allowed() {
 	src/simulator/*) [ -f "${file%/*}/$name" ] ;;
 	src/*)
 		[ "$name" != config.h ] || return 0
-		from=$(cut -d/ -f2 <<<"$file")
+		from=${file#src/} from=${from%%/*}
 		case $name in
 		*/*) to=${name%%/*} ;;
 		*) [ -f "${file%/*}/$name" ] && return 0 || return 1 ;;
 		esac
 		[ -d "src/$to" ] || return 1
-		[ "$from" = "$to" ] || [ "$(floor "$to")" -lt "$(floor "$from")" ]
+		[ "$from" = "$to" ] || [ "${floor[$to]-5}" -lt "${floor[$from]-5}" ]
 		;;
 	*) [ -f "${file%/*}/$name" ] ;;
 	esac
@@ -43,7 +35,7 @@ allowed() {
 
 bad=0 nr=0
 while IFS=: read -r file line include; do
-	include=$(sed -E 's/^[^<"]*([<"][^>"]*[>"]).*/\1/' <<<"$include")
+	[[ $include =~ [\<\"][^\>\"]*[\>\"] ]] && include=${BASH_REMATCH[0]}
 	nr=$((nr + 1))
 	allowed "$file" "$include" || {
 		echo "$file:$line: may not include $include"

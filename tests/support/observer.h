@@ -3,8 +3,8 @@
  * request, keeps back what a test wants kept back, and fails on demand.
  *
  * It serves pools of either kind.  A write takes effect when it ends; one that
- * fails takes none, or as much of it as arrives.  What was discarded reads as a poison pattern, so that
- * whoever relies on it shows.
+ * fails takes none, or as much of it as arrives.  What was discarded reads as a
+ * poison pattern, so that whoever relies on it shows.
  *
  * Threads: any, at any time; bytes is for a device at rest.
  */

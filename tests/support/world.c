@@ -155,9 +155,22 @@ static void run_checker(const char *command, const char *path)
 		      "%s complains (%d)", command, status);
 }
 
-void world_check(struct world *w)
+static void check_file(const char *path, bool verify_too)
 {
 	const char *verify = getenv("METADATA_VERIFY");
+
+	run_checker("PATH=$PATH:/usr/sbin:/sbin thin_check -q", path);
+	if (verify && verify[0] && verify_too)
+		run_checker(verify, path);
+}
+
+void world_check_file(const char *path)
+{
+	check_file(path, true);
+}
+
+void world_check(struct world *w)
+{
 	char path[SCRATCH_PATH_BYTES];
 	FILE *file;
 
@@ -168,12 +181,10 @@ void world_check(struct world *w)
 				 file),
 			  w->metadata.size_bytes);
 	ck_assert_int_eq(fclose(file), 0);
-	run_checker("PATH=$PATH:/usr/sbin:/sbin thin_check -q", path);
 
 	/* It takes its time: one of the two kinds will do for a quick run. */
-	if (verify && verify[0] &&
-	    (!world_is_host_driven(w) || getenv("CHECK_EVERYTHING")))
-		run_checker(verify, path);
+	check_file(path,
+		   !world_is_host_driven(w) || getenv("CHECK_EVERYTHING"));
 	unlink(path);
 }
 

@@ -66,6 +66,7 @@ void world_end_unchecked(struct world *w);
 
 /* The pool is closed: thin_check and metadata-verify find nothing. */
 void world_check(struct world *w);
+void world_check_file(const char *path); /* likewise, of any metadata */
 
 /* The pool is closed. */
 void world_unmake(struct world *w);
