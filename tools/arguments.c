@@ -17,6 +17,9 @@ static const struct option long_options[] = {
 	{ "json", no_argument, NULL, OPTION_JSON },
 	{ "id", required_argument, NULL, OPTION_ID },
 	{ "picture", required_argument, NULL, OPTION_PICTURE },
+	{ "repair", no_argument, NULL, OPTION_REPAIR },
+	{ "clear-needs-check", no_argument, NULL, OPTION_CLEAR_NEEDS_CHECK },
+	{ "quiet", no_argument, NULL, OPTION_QUIET },
 	{ NULL, 0, NULL, 0 },
 };
 

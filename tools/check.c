@@ -1,176 +1,289 @@
 /*
  * check.c - thinpool check: verifies all metadata of a pool that nobody uses.
  *
- * The checker is thin_check of thin-provisioning-tools, which knows the format
- * from elsewhere than we do.  It gets no shell, and its output is what we show.
+ * Findings are told as they come; the verdict, and what to do next, in the end.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <spawn.h>
+#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/file.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include <sys/stat.h>
+#include <thinpool/thinpool.h>
 
 #include "command.h"
 #include "json.h"
 #include "pool-files.h"
-#include "stream.h"
+#include "progress.h"
+#include "size.h"
 
-#define CHECKER "thin_check"
-#define MAX_OUTPUT 65536 /* more than that is cut */
+#define METADATA_BLOCK_SIZE 4096u
 
-extern char **environ;
-
-struct outcome {
-	char output[MAX_OUTPUT];
-	int exit_status;
+struct run {
+	const struct arguments *arguments;
+	struct progress progress;
+	bool json_begun;
 };
 
-/* It lies where only root's PATH leads, mostly. */
-static int add_sbin_to_path(void)
+static bool is_given(const struct run *run, unsigned option)
 {
-	const char *path = getenv("PATH");
-	char *longer;
-	int r;
+	return run->arguments->given & option;
+}
 
-	if (asprintf(&longer, "%s%s/usr/sbin:/sbin", path ? path : "",
-		     path ? ":" : "") < 0)
-		return fail("out of memory");
-	r = setenv("PATH", longer, 1);
-	free(longer);
+/*---------------------------- findings, for people -------------------------*/
 
-	return r ? fail("out of memory") : 0;
+static void print_where(const struct tp_check_finding *finding)
+{
+	if (finding->block != TP_CHECK_NONE)
+		printf(" block %" PRIu64 ",", finding->block);
+	printf(" %s", tp_check_place_name(finding->place));
+	if (finding->thin != TP_CHECK_NONE)
+		printf(" of thin %" PRIu64, finding->thin);
+	if (finding->held)
+		printf(" in the metadata snapshot");
+	if (finding->end)
+		printf(", %" PRIu64 "..", finding->begin);
+	if (finding->end && finding->end != UINT64_MAX)
+		printf("%" PRIu64, finding->end - 1);
+	if (finding->path[0])
+		printf(", by %s", finding->path);
+}
+
+static void print_finding(struct run *run,
+			  const struct tp_check_finding *finding)
+{
+	progress_end(&run->progress);
+	printf("%s:", tp_check_severity_name(finding->severity));
+	print_where(finding);
+	printf(": %s [%s]\n", finding->what, tp_check_kind_name(finding->kind));
+}
+
+/*---------------------------- findings, for programs -----------------------*/
+
+static void begin_json(struct run *run)
+{
+	if (run->json_begun)
+		return;
+	run->json_begun = true;
+	json_begin_object(NULL);
+	json_begin_array("findings");
+}
+
+static void json_optional(const char *key, uint64_t value, uint64_t none)
+{
+	if (value == none)
+		json_null(key);
+	else
+		json_number(key, value);
+}
+
+static void json_finding(struct run *run,
+			 const struct tp_check_finding *finding)
+{
+	begin_json(run);
+	json_begin_object(NULL);
+	json_string("severity", tp_check_severity_name(finding->severity));
+	json_string("kind", tp_check_kind_name(finding->kind));
+	json_string("place", tp_check_place_name(finding->place));
+	json_bool("metadata_snapshot", finding->held);
+	json_optional("block", finding->block, TP_CHECK_NONE);
+	json_optional("thin", finding->thin, TP_CHECK_NONE);
+	if (finding->end) {
+		json_number("begin", finding->begin);
+		json_optional("end", finding->end, UINT64_MAX);
+	}
+	json_string("path", finding->path);
+	json_string("what", finding->what);
+	json_end_object();
+}
+
+static void json_report(struct run *run, const struct tp_check_report *report)
+{
+	begin_json(run);
+	json_end_array();
+	json_number("findings_left_out", report->nr_untold);
+	json_bool("clean", report->worst <= TP_CHECK_WARNING);
+	json_string("worst", tp_check_severity_name(report->worst));
+	json_number("warnings", report->nr_warnings);
+	json_number("leaks", report->nr_leaks);
+	json_number("corruptions", report->nr_corruptions);
+	json_number("fatal", report->nr_fatal);
+	json_bool("needs_check", report->needs_check);
+	json_bool("repaired", report->repaired);
+	json_bool("cleared_needs_check", report->cleared_needs_check);
+	json_number("volumes", report->nr_thins);
+	json_number("mappings", report->nr_mappings);
+	json_number("metadata_block_size", METADATA_BLOCK_SIZE);
+	json_number("metadata_blocks", report->metadata_blocks);
+	json_number("used_metadata_blocks", report->used_metadata_blocks);
+	json_number("leaked_metadata_blocks", report->leaked_metadata_blocks);
+	json_number("data_block_size", report->data_block_size);
+	json_number("data_blocks", report->data_blocks);
+	json_number("used_data_blocks", report->used_data_blocks);
+	json_number("leaked_data_blocks", report->leaked_data_blocks);
+	json_number("blocks_read", report->nr_blocks_read);
+	json_end_object();
+}
+
+/*---------------------------- what it comes to -----------------------------*/
+
+static void print_report(const struct run *run,
+			 const struct tp_check_report *report)
+{
+	if (report->nr_untold)
+		printf("... and %" PRIu64 " more\n", report->nr_untold);
+	if (report->worst == TP_CHECK_FATAL)
+		return;
+	printf("%" PRIu64 " volumes, %" PRIu64 " mappings; %s of metadata and "
+	       "%s of data in use\n",
+	       report->nr_thins, report->nr_mappings,
+	       size_format(report->used_metadata_blocks * METADATA_BLOCK_SIZE)
+		       .text,
+	       size_format(report->used_data_blocks * report->data_block_size)
+		       .text);
+	if (report->leaked_metadata_blocks || report->leaked_data_blocks)
+		printf("%s of metadata and %s of data leaked\n",
+		       size_format(report->leaked_metadata_blocks *
+				   METADATA_BLOCK_SIZE)
+			       .text,
+		       size_format(report->leaked_data_blocks *
+				   report->data_block_size)
+			       .text);
+	if (report->repaired)
+		printf("the leaks were repaired\n");
+	if (report->cleared_needs_check)
+		printf("needs_check was cleared\n");
+	else if (report->needs_check && report->worst <= TP_CHECK_WARNING)
+		printf("needs_check is set, and 'thinpool check "
+		       "--clear-needs-check' clears it\n");
+	if (report->worst <= TP_CHECK_WARNING || report->repaired)
+		printf("the metadata of %s is sound\n", run->arguments->pool);
+}
+
+static int judge(const struct run *run, const struct tp_check_report *report)
+{
+	const char *pool = run->arguments->pool;
+
+	switch (report->worst) {
+	case TP_CHECK_CLEAN:
+	case TP_CHECK_WARNING:
+		return 0;
+	case TP_CHECK_LEAK:
+		if (report->repaired)
+			return 0;
+		return fail("the metadata of %s is sound but for leaks: "
+			    "'thinpool check --repair' gives the space back",
+			    pool);
+	case TP_CHECK_CORRUPTION:
+		return fail("the metadata of %s is not sound: save what can be "
+			    "read with 'thinpool export', or see what "
+			    "thin_repair makes of it",
+			    pool);
+	default:
+		return fail("the metadata of %s is not sound: it cannot be "
+			    "opened; see what thin_repair makes of it",
+			    pool);
+	}
 }
 
 /*---------------------------- running it -----------------------------------*/
 
-static int spawn_checker(const char *path, int output, pid_t *pid)
+static void found(void *context, const struct tp_check_finding *finding)
 {
-	char *argv[] = { (char *)CHECKER, (char *)path, NULL };
-	posix_spawn_file_actions_t actions;
-	int error;
+	struct run *run = context;
 
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
-	posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
-	error = posix_spawnp(pid, CHECKER, &actions, NULL, argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-
-	if (error == ENOENT)
-		return fail(CHECKER " is not installed; it is in the package "
-				    "thin-provisioning-tools");
-	errno = error;
-
-	return error ? fail_errno("cannot run " CHECKER) : 0;
+	if (is_given(run, OPTION_JSON))
+		json_finding(run, finding);
+	else if (!is_given(run, OPTION_QUIET))
+		print_finding(run, finding);
 }
 
-/* Keeps what there is room for and reads on, so that the checker can end. */
-static void read_output(int fd, struct outcome *outcome)
+static int tell_progress(void *context, uint64_t done, uint64_t total)
 {
-	char rest[4096];
-	ssize_t n = stream_read(fd, outcome->output, MAX_OUTPUT - 1);
+	struct run *run = context;
 
-	outcome->output[n < 0 ? 0 : n] = '\0';
-	while (stream_read(fd, rest, sizeof(rest)) > 0)
-		;
-}
-
-static int await(pid_t pid, struct outcome *outcome)
-{
-	int status;
-
-	if (waitpid(pid, &status, 0) < 0)
-		return fail_errno("cannot wait for " CHECKER);
-	if (!WIFEXITED(status))
-		return fail(CHECKER " was ended by signal %d",
-			    WTERMSIG(status));
-	outcome->exit_status = WEXITSTATUS(status);
+	if (is_given(run, OPTION_QUIET))
+		return 0;
+	run->progress.total = total * METADATA_BLOCK_SIZE;
+	progress_tell(&run->progress, done * METADATA_BLOCK_SIZE);
 
 	return 0;
 }
 
-static int run_checker(const char *path, struct outcome *outcome)
+static int check_device(struct run *run, struct tp_device *metadata,
+			uint64_t data_bytes)
 {
-	int fds[2];
-	pid_t pid;
+	struct tp_check_options options = TP_CHECK_OPTIONS_INIT;
+	struct tp_check_report report = TP_CHECK_REPORT_INIT;
 	int r;
 
-	if (pipe2(fds, O_CLOEXEC))
-		return fail_errno("cannot make a pipe");
-	r = spawn_checker(path, fds[1], &pid);
-	close(fds[1]);
-	if (!r) {
-		read_output(fds[0], outcome);
-		r = await(pid, outcome);
-	}
-	close(fds[0]);
+	if (is_given(run, OPTION_REPAIR))
+		options.flags |= TP_CHECK_REPAIR_LEAKS;
+	if (is_given(run, OPTION_CLEAR_NEEDS_CHECK))
+		options.flags |= TP_CHECK_CLEAR_NEEDS_CHECK;
+	options.data_bytes = data_bytes;
+	options.found = found;
+	options.progress = tell_progress;
+	options.context = run;
+
+	progress_begin(&run->progress, 0);
+	r = tp_check(metadata, &options, &report);
+	progress_end(&run->progress);
+	if (is_given(run, OPTION_JSON) && (!r || run->json_begun))
+		json_report(run, &report);
+	if (r)
+		return fail_library(r, "cannot check %s", run->arguments->pool);
+	if (!is_given(run, OPTION_JSON) && !is_given(run, OPTION_QUIET))
+		print_report(run, &report);
+
+	return judge(run, &report);
+}
+
+static int check(struct run *run, const char *path, uint64_t data_bytes)
+{
+	struct tp_file_options options = TP_FILE_OPTIONS_INIT;
+	struct tp_device *metadata;
+	int r;
+
+	if (!is_given(run, OPTION_REPAIR | OPTION_CLEAR_NEEDS_CHECK))
+		options.flags = TP_FILE_READ_ONLY;
+	r = tp_device_open_file(path, &options, &metadata);
+	if (r)
+		return fail_library(r, "cannot open %s", path);
+	r = check_device(run, metadata, data_bytes);
+	tp_device_unref(metadata);
 
 	return r;
 }
 
-/*---------------------------- telling --------------------------------------*/
-
-static int report(const struct arguments *arguments,
-		  const struct outcome *outcome)
+static bool is_metadata_alone(const char *pool)
 {
-	bool clean = !outcome->exit_status;
+	struct stat st;
 
-	if (arguments->given & OPTION_JSON) {
-		json_begin_object(NULL);
-		json_string("checker", CHECKER);
-		json_bool("clean", clean);
-		json_number("exit_status", (uint64_t)outcome->exit_status);
-		json_string("output", outcome->output);
-		json_end_object();
-	} else {
-		printf("%s says:\n%s", CHECKER, outcome->output);
-		if (clean)
-			printf("the metadata of %s is sound\n",
-			       arguments->pool);
-	}
-	if (!clean)
-		return fail("the metadata of %s is not sound: thin_repair "
-			    "makes what it can of it",
-			    arguments->pool);
-
-	return 0;
+	return !stat(pool, &st) && !S_ISDIR(st.st_mode);
 }
 
-/* The lock that a read-only pool takes: others may read, nobody may write. */
-static int check(const struct arguments *arguments, const char *path)
+/* The data's size is all that is wanted of it. */
+static int check_pool(struct run *run, const char *pool)
 {
-	struct outcome outcome;
-	int r = 0;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct pool_files files;
+	uint64_t data_bytes;
+	int r = pool_files_init(&files, pool);
 
-	if (fd < 0)
-		return fail_errno("cannot open %s", path);
-	if (flock(fd, LOCK_SH | LOCK_NB))
-		r = fail("%s is in use: close what uses it, then try again",
-			 path);
+	if (r)
+		return r;
+	r = file_size(files.data, &data_bytes);
 	if (!r)
-		r = add_sbin_to_path();
-	if (!r)
-		r = run_checker(path, &outcome);
-	if (!r)
-		r = report(arguments, &outcome);
-	close(fd);
+		r = check(run, files.metadata, data_bytes);
+	pool_files_exit(&files);
 
 	return r;
 }
 
 int run_check(const struct arguments *arguments)
 {
-	struct pool_files files;
-	int r = pool_files_init(&files, arguments->pool);
+	struct run run = { .arguments = arguments };
 
-	if (r)
-		return r;
-	r = check(arguments, files.metadata);
-	pool_files_exit(&files);
+	if (is_metadata_alone(arguments->pool))
+		return check(&run, arguments->pool, 0);
 
-	return r;
+	return check_pool(&run, arguments->pool);
 }

@@ -20,6 +20,9 @@
 #define OPTION_JSON (1u << 3)
 #define OPTION_ID (1u << 4)
 #define OPTION_PICTURE (1u << 5)
+#define OPTION_REPAIR (1u << 6)
+#define OPTION_CLEAR_NEEDS_CHECK (1u << 7)
+#define OPTION_QUIET (1u << 8)
 
 #define MAX_OPERANDS 2
 

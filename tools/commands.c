@@ -84,8 +84,17 @@ static const char help_map[] =
 	"                  and what is shared; FILE - is standard output\n";
 
 static const char help_check[] =
-	"Runs thin_check, of thin-provisioning-tools, on a pool that nobody\n"
-	"uses, and shows what it says.  Changes nothing.\n";
+	"Reads all metadata of a pool that nobody uses, works out again every\n"
+	"reference to every block, and tells what is not as it should be: how\n"
+	"bad it is (a warning is harmless, a leak costs space, a corruption\n"
+	"what volumes hold), where, and what.  POOL may be a metadata file or\n"
+	"device by itself.  Exit status 1 if there is more than warnings.\n"
+	"\n"
+	"  --repair              of leaks only: count right what was counted too\n"
+	"                        high, if nothing is worse than that\n"
+	"  --clear-needs-check   if nothing is worse than a warning, then: the\n"
+	"                        pool can be written again\n"
+	"  --quiet               the exit status says it all\n";
 
 static const char help_grow[] =
 	"Makes the files as long as said, then uses all of both; without\n"
@@ -237,10 +246,12 @@ const struct command commands[] = {
 	},
 	{
 		.name = "check",
-		.synopsis = "POOL [--json]",
+		.synopsis = "POOL [--repair] [--clear-needs-check] [--quiet] "
+			    "[--json]",
 		.summary = "verify all metadata of a pool",
 		.help = help_check,
-		.options = OPTION_JSON,
+		.options = OPTION_JSON | OPTION_REPAIR |
+			   OPTION_CLEAR_NEEDS_CHECK | OPTION_QUIET,
 		.run = run_check,
 	},
 	{

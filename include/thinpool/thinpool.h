@@ -9,6 +9,7 @@
  *	queue   where a thread submits and reaps    thinpool/queue.h
  *	bio     one request                         thinpool/bio.h
  *	names   a name and a size for each thin     thinpool/catalogue.h
+ *	check   is all of the metadata right?       thinpool/check.h
  *
  * After a fork only the parent may go on with the library; the child may exec
  * or _exit.
@@ -18,6 +19,7 @@
 
 #include <thinpool/bio.h>
 #include <thinpool/catalogue.h>
+#include <thinpool/check.h>
 #include <thinpool/device.h>
 #include <thinpool/pool.h>
 #include <thinpool/queue.h>

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pool/device-wait.h"
+#include "pool/offline.h"
 #include "pool/pool.h"
 
 /* Enough for what formatting makes: a few trees, the bitmaps. */
@@ -38,27 +38,6 @@ static int check_blank(struct format *format, unsigned flags)
 			 "the first 4 KiB of the metadata device are in use; "
 			 "wipe them, or ask to overwrite, if what is there is "
 			 "no longer needed");
-}
-
-static int write_pool(struct format *format)
-{
-	struct tpi_metadata *md = &format->metadata;
-	int r;
-
-	r = tpi_metadata_prepare_close(md);
-	if (!r)
-		r = tpi_metadata_close(md);
-	if (!r)
-		r = tpi_sync_write_frozen(&format->channel, format->cache);
-	if (!r)
-		r = tpi_sync_flush(&format->channel);
-	if (r)
-		return r;
-	*format->superblock = md->frozen;
-	tpi_seal(&tpi_superblock_validator, 0, format->superblock);
-
-	return tpi_sync_write(&format->channel, 0, format->superblock,
-			      TPI_MBLOCK_BYTES);
 }
 
 /* An old superblock goes first, so that a crash leaves no mixture. */
@@ -95,7 +74,9 @@ static int make(struct format *format, struct tp_device *metadata,
 	if (!r)
 		r = wipe(format);
 
-	return r ? r : write_pool(format);
+	return r ? r
+		 : tpi_offline_commit(&format->metadata, &format->channel,
+				      format->superblock);
 }
 
 static int claim(struct format *format, struct tp_device *metadata,

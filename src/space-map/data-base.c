@@ -328,6 +328,18 @@ int tpi_base_make_bitmaps(struct tpi_base *base)
 	return 0;
 }
 
+int tpi_base_rewrite(struct tpi_base *base, size_t i)
+{
+	const struct tpi_disk_bitmap *bitmap;
+	int r;
+
+	r = tpi_base_read_bitmap(base, i, &bitmap);
+	if (!r)
+		mark_changed(base, &base->bitmaps[i]);
+
+	return r;
+}
+
 static int set_entry(struct tpi_base *base, tp_dblock block, uint32_t old,
 		     uint32_t count)
 {
@@ -410,7 +422,6 @@ int tpi_base_set(struct tpi_base *base, tp_dblock block, uint32_t old,
 
 /*---------------------------- the index tree -------------------------------*/
 
-/* The bitmap is dirty, so it is here. */
 static int write_entry(struct tpi_base *base, size_t i)
 {
 	struct tpi_base_bitmap *bitmap = &base->bitmaps[i];

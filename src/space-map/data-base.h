@@ -86,6 +86,9 @@ int tpi_base_set(struct tpi_base *base, tp_dblock block, uint32_t old,
 /* A block for each bitmap that has none. */
 int tpi_base_make_bitmaps(struct tpi_base *base);
 
+/* Have the index tree told of the @i-th bitmap, changed or not. */
+int tpi_base_rewrite(struct tpi_base *base, size_t i);
+
 /* Tell the index tree what changed. */
 int tpi_base_write_index(struct tpi_base *base);
 

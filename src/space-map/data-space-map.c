@@ -209,28 +209,44 @@ int tpi_data_sm_inc(struct tpi_data_space_map *map, tp_dblock begin,
 	return 0;
 }
 
+static int lower(struct tpi_data_space_map *map, tp_dblock block, uint32_t by)
+{
+	struct tpi_count_change *change = add_pending(map, block);
+
+	if (!change)
+		return -ENOMEM;
+	change->delta -= by;
+	change->dropped = true;
+	if (change->delta <= 0)
+		set_provisioned(map, change, false);
+
+	return 0;
+}
+
 int tpi_data_sm_dec(struct tpi_data_space_map *map, tp_dblock begin,
 		    tp_dblock nr)
 {
-	struct tpi_count_change *change;
 	tp_dblock block;
 	int r;
 
 	r = check_range(map, begin, nr);
-	if (r)
-		return r;
+	for (block = begin; block < begin + nr && !r; block++)
+		r = lower(map, block, 1);
 
-	for (block = begin; block < begin + nr; block++) {
-		change = add_pending(map, block);
-		if (!change)
-			return -ENOMEM;
-		change->delta--;
-		change->dropped = true;
-		if (change->delta <= 0)
-			set_provisioned(map, change, false);
-	}
+	return r;
+}
 
-	return 0;
+int tpi_data_sm_lower(struct tpi_data_space_map *map, tp_dblock block,
+		      uint32_t by)
+{
+	int r = check_range(map, block, 1);
+
+	return r ? r : lower(map, block, by);
+}
+
+int tpi_data_sm_rewrite(struct tpi_data_space_map *map, size_t i)
+{
+	return tpi_base_rewrite(&map->base, i);
 }
 
 static int add_delta(tp_dblock block, uint32_t count, int64_t delta,

@@ -89,6 +89,15 @@ int tpi_data_sm_inc(struct tpi_data_space_map *map, tp_dblock begin,
 int tpi_data_sm_dec(struct tpi_data_space_map *map, tp_dblock begin,
 		    tp_dblock nr);
 
+/* Set right a count that is too high: @by references less, which nobody has.
+ * As dec. */
+int tpi_data_sm_lower(struct tpi_data_space_map *map, tp_dblock block,
+		      uint32_t by);
+
+/* Write the figures of the index for the @i-th bitmap with the next close,
+ * changed or not.  -EAGAIN, -EILSEQ, ... */
+int tpi_data_sm_rewrite(struct tpi_data_space_map *map, size_t i);
+
 /* The count of a block in the running transaction.  -EAGAIN, -EILSEQ, ... */
 int tpi_data_sm_count(struct tpi_data_space_map *map, tp_dblock block,
 		      uint32_t *count);

@@ -209,18 +209,18 @@ int tpi_counts_inc(struct tpi_counts *counts, tp_mblock block)
 	return 0;
 }
 
-int tpi_counts_dec(struct tpi_counts *counts, tp_mblock block)
+int tpi_counts_lower(struct tpi_counts *counts, tp_mblock block, uint32_t by)
 {
 	uint32_t old = tpi_counts_get(counts, block);
 	int r;
 
-	if (!old)
+	if (old < by)
 		return tpi_damage(WHERE,
 				  "block %" PRIu64
-				  " lost a reference, but had none",
-				  block);
-	r = set_count(counts, block, old, old - 1);
-	if (r || old > 1)
+				  " lost %u references, and had %u",
+				  block, by, old);
+	r = set_count(counts, block, old, old - by);
+	if (r || old > by)
 		return r;
 
 	if (!tpi_block_set_remove(&counts->fresh, block))

@@ -70,9 +70,9 @@ uint32_t tpi_counts_get(const struct tpi_counts *counts, tp_mblock block);
  * before. */
 int tpi_counts_make_room(struct tpi_counts *counts, size_t nr);
 
-/* -EILSEQ: beyond the end, from zero, too large; -ENOMEM. */
+/* -EILSEQ: beyond the end, below zero, too large; -ENOMEM. */
 int tpi_counts_inc(struct tpi_counts *counts, tp_mblock block);
-int tpi_counts_dec(struct tpi_counts *counts, tp_mblock block);
+int tpi_counts_lower(struct tpi_counts *counts, tp_mblock block, uint32_t by);
 
 /* A free block; its count becomes one.  -ENOSPC. */
 int tpi_counts_alloc(struct tpi_counts *counts, tp_mblock *block);

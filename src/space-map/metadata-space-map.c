@@ -65,7 +65,7 @@ static int refs_dec(struct tpi_refs *refs, tp_mblock begin, tp_mblock end)
 	int r = 0;
 
 	for (; begin < end && !r; begin++)
-		r = tpi_counts_dec(counts, begin);
+		r = tpi_counts_lower(counts, begin, 1);
 
 	return r;
 }
@@ -162,6 +162,18 @@ int tpi_metadata_sm_make_room(struct tpi_metadata_space_map *map, size_t nr)
 					    map->counts.unsaved.nr + nr);
 
 	return r;
+}
+
+int tpi_metadata_sm_lower(struct tpi_metadata_space_map *map, tp_mblock block,
+			  uint32_t by)
+{
+	return tpi_counts_lower(&map->counts, block, by);
+}
+
+void tpi_metadata_sm_rewrite(struct tpi_metadata_space_map *map)
+{
+	for (unsigned i = 0; i < map->counts.nr_pages; i++)
+		map->counts.pages[i].changed = true;
 }
 
 /* How many nodes the overflow tree may have when each is as empty as it may be

@@ -70,6 +70,15 @@ tp_mblock tpi_metadata_sm_reserve(const struct tpi_metadata_space_map *map);
 int tpi_metadata_sm_grow(struct tpi_metadata_space_map *map,
 			 tp_mblock nr_blocks);
 
+/* Set right a count that is too high: @by references less, which nobody has.
+ * -EILSEQ: there are fewer; -ENOMEM. */
+int tpi_metadata_sm_lower(struct tpi_metadata_space_map *map, tp_mblock block,
+			  uint32_t by);
+
+/* Write every bitmap and all figures of the index with the next close, changed
+ * or not. */
+void tpi_metadata_sm_rewrite(struct tpi_metadata_space_map *map);
+
 /*
  * Do all of closing that may have to read: tell the overflow tree the large
  * counts that changed so far, within the running transaction.  As
