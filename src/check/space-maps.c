@@ -64,6 +64,7 @@ static struct tpi_where where_bitmap(const struct tpi_check_map *map, size_t i,
 struct loading {
 	struct tpi_check *check;
 	struct tpi_check_map *map;
+	bool refused; /* an entry led nowhere, and that was told */
 };
 
 /* An entry that says where the @i-th bitmap is. */
@@ -77,6 +78,7 @@ static void take_bitmap(struct loading *loading, size_t i,
 	struct tpi_check_block *known;
 
 	known = tpi_trees_visit(check, &where, &bitmap->there);
+	loading->refused |= !bitmap->there;
 	if (!bitmap->there)
 		return;
 	bitmap->block = block;
@@ -133,19 +135,16 @@ static void tell_missing_bitmaps(struct tpi_check *check,
 
 static int verify_data_index(struct tpi_check *check, struct tpi_check_map *map)
 {
-	struct loading loading = { check, map };
+	struct loading loading = { .check = check, .map = map };
 	struct tpi_where where =
 		TPI_WHERE(TP_PLACE_DATA_INDEX, map->index_root);
-	uint64_t nr_pointers = check->report.nr_by_kind[TP_FOUND_POINTER];
 	bool whole = tpi_trees_verify(check, &where);
 	int r;
 
 	tpi_trees_begin_walk(check);
 	r = tpi_trees_walk(check, map->index_root, TP_PLACE_DATA_INDEX,
 			   take_index_node, &loading);
-	/* A bad pointer was told already. */
-	if (!r && whole &&
-	    nr_pointers == check->report.nr_by_kind[TP_FOUND_POINTER])
+	if (!r && whole && !loading.refused)
 		tell_missing_bitmaps(check, map);
 
 	return r;
@@ -160,7 +159,7 @@ static bool is_zero_entry(const struct tpi_disk_index_entry *entry)
 static void verify_metadata_index(struct tpi_check *check,
 				  struct tpi_check_map *map)
 {
-	struct loading loading = { check, map };
+	struct loading loading = { .check = check, .map = map };
 	struct tpi_where where =
 		TPI_WHERE(TP_PLACE_METADATA_INDEX, map->index_root);
 	bool first;
@@ -215,7 +214,7 @@ static int compare_overflow(const void *a, const void *b)
 
 static int verify_overflow(struct tpi_check *check, struct tpi_check_map *map)
 {
-	struct loading loading = { check, map };
+	struct loading loading = { .check = check, .map = map };
 	struct tpi_where where =
 		TPI_WHERE(overflow_place(map), map->overflow_root);
 	int r;
@@ -566,7 +565,7 @@ static void check_allocated(struct tpi_check *check,
 static int sum_up_bitmaps(struct tpi_check *check, struct tpi_check_map *map)
 {
 	static const struct tpi_sweep_ops ops = { .examine = sum_up };
-	struct loading loading = { check, map };
+	struct loading loading = { .check = check, .map = map };
 	tp_mblock *blocks = calloc(map->nr_bitmaps + 1, sizeof(*blocks));
 	size_t nr = 0;
 	int r;
