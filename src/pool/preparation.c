@@ -204,7 +204,7 @@ static void map(struct tpi_task *task)
 		return;
 	if (!r)
 		publish(prep);
-	finish(prep, r ? -EIO : 0);
+	finish(prep, !r || r == -ENOMEM ? r : -EIO);
 }
 
 /*---------------------------- the content ----------------------------------*/
