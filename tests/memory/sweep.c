@@ -1,6 +1,7 @@
 /*
  * sweep.c - a call, again and again, until all of its allocations succeed.
  */
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "memory/sweep.h"
@@ -24,7 +25,12 @@ static void make_pool(int kind)
 {
 	struct tp_thin *thin;
 
+	/* What a pool takes is not given back to the system every time. */
+	mallopt(M_MMAP_THRESHOLD, 32 * MIB);
+	mallopt(M_TRIM_THRESHOLD, 64 * MIB);
 	world_make_sized(w, kind, METADATA_BYTES, DATA_BYTES, NULL);
+	w->options.metadata_cache_bytes = 1 * MIB;
+	w->options.mapping_cache_bytes = 64 * KIB;
 	world_format(w);
 	world_open(w);
 	thin = world_new_thin(w, FULL, SWEEP_THIN_BYTES);
