@@ -314,7 +314,12 @@ static int ask_kernel(void)
 
 int tpi_file_use_uring(struct tp_device_async_ops *ops)
 {
-	if (ask_kernel())
+	int r = ask_kernel();
+
+	/* It has it, and not now. */
+	if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
+		return r;
+	if (r)
 		return -EOPNOTSUPP;
 
 	ops->open_channel = uring_open_channel;
