@@ -321,6 +321,21 @@ int tpi_metadata_open_tree(struct tpi_metadata *md, uint64_t id,
 	return 0;
 }
 
+int tpi_metadata_heed_time(struct tpi_metadata *md,
+			   const struct tpi_thin_tree *tree)
+{
+	uint32_t time = tree->details.snapshotted_time;
+
+	if (time > TPI_TIME_MAX)
+		return tpi_damage("details tree",
+				  "thin %llu was snapshotted at %u",
+				  (unsigned long long)tree->id, time);
+	if (time > md->time)
+		md->time = time;
+
+	return 0;
+}
+
 int tpi_metadata_next_thin(struct tpi_metadata *md, uint64_t id,
 			   uint64_t *found, struct tpi_details *details)
 {
@@ -352,15 +367,32 @@ int tpi_mapping_check(struct tpi_metadata *md, tpi_mapping mapping)
 		(unsigned long long)tpi_data_sm_nr_blocks(md->data_sm));
 }
 
+/*
+ * A time that has not come yet says nothing, and would pass for later than
+ * snapshots that are still to be taken.  So it is taken for the oldest: then the
+ * block is shared if any can be.
+ */
+static tpi_mapping unpack_mapping(const struct tpi_metadata *md, le64 disk)
+{
+	tpi_mapping mapping = le64_get(disk);
+
+	if (tpi_mapping_time(mapping) <= md->time)
+		return mapping;
+
+	return tpi_mapping_make(tpi_mapping_dblock(mapping), 0);
+}
+
 static int read_mapping(void *context, uint64_t key, const void *value)
 {
 	struct run_reader *reader = context;
+	tpi_mapping mapping;
 	le64 disk;
 
 	memcpy(&disk, value, sizeof(disk));
-	reader->mappings[key - reader->begin] = le64_get(disk);
+	mapping = unpack_mapping(reader->md, disk);
+	reader->mappings[key - reader->begin] = mapping;
 
-	return tpi_mapping_check(reader->md, le64_get(disk));
+	return tpi_mapping_check(reader->md, mapping);
 }
 
 int tpi_metadata_read_run(struct tpi_metadata *md,
@@ -387,7 +419,7 @@ int tpi_metadata_next_mapped(struct tpi_metadata *md,
 	r = tpi_btree_next(&md->mappings, tree->root, vblock, found, &disk);
 	if (r)
 		return r;
-	*mapping = le64_get(disk);
+	*mapping = unpack_mapping(md, disk);
 
 	return tpi_mapping_check(md, *mapping);
 }

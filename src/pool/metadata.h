@@ -117,6 +117,15 @@ static inline int tpi_metadata_failed(const struct tpi_metadata *md)
 int tpi_metadata_open_tree(struct tpi_metadata *md, uint64_t id,
 			   struct tpi_thin_tree *tree);
 
+/*
+ * Before the thin is written: the pool's time is not before its last snapshot,
+ * so that what is mapped from now on does not look shared.  Where the metadata
+ * says otherwise, which no commit leaves but other tools may, time goes on to
+ * that.  -EILSEQ: no mapping can have such a time.
+ */
+int tpi_metadata_heed_time(struct tpi_metadata *md,
+			   const struct tpi_thin_tree *tree);
+
 /* The first thin with an id >= @id.  -ENODATA. */
 int tpi_metadata_next_thin(struct tpi_metadata *md, uint64_t id,
 			   uint64_t *found, struct tpi_details *details);

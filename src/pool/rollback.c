@@ -156,11 +156,13 @@ static void reload_thin(struct tpi_thin_state *state, void *context)
 		return;
 	r = tpi_metadata_open_tree(&reload->pool->metadata, state->tree.id,
 				   &state->tree);
-	if (r == -ENODATA) {
-		tpi_assert(tpi_list_empty(&state->handles));
+	if (r == -ENODATA && tpi_list_empty(&state->handles)) {
 		tpi_thin_state_free(state);
 		return;
 	}
+	if (!r)
+		r = tpi_metadata_heed_time(&reload->pool->metadata,
+					   &state->tree);
 	if (!r)
 		tpi_thin_publish(state);
 	reload->error = r;

@@ -132,6 +132,8 @@ int tpi_thin_get_state(struct tp_pool *pool, uint64_t id,
 		return 0;
 	}
 	r = tpi_metadata_open_tree(&pool->metadata, id, &tree);
+	if (!r)
+		r = tpi_metadata_heed_time(&pool->metadata, &tree);
 	if (r)
 		return r;
 	state = make_state(pool);
