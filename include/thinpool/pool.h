@@ -190,6 +190,9 @@ int tp_pool_grow_metadata(struct tp_pool *pool);
 /*
  * New bios wait, those in flight end, everything is committed; then no device
  * is touched until the resume.  It nests: as many resumes as suspends.
+ *
+ * -EIO, -ENOSPC, -EILSEQ, -ENOMEM: that commit failed (see the mode), and the
+ * pool is suspended all the same.
  */
 int tp_pool_suspend(struct tp_pool *pool);
 
@@ -241,7 +244,10 @@ struct tp_pool_status {
 		.struct_size = sizeof(struct tp_pool_status)                   \
 	}
 
-/* Commits nothing, in any mode (B-STAT-4). */
+/*
+ * Commits nothing, in any mode (B-STAT-4).  -EIO, -EILSEQ, -ENOMEM: the thins
+ * cannot be counted, which takes reading their details once.
+ */
 int tp_pool_get_status(struct tp_pool *pool, struct tp_pool_status *status);
 
 /*

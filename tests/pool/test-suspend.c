@@ -258,6 +258,25 @@ START_TEST(test_a_device_that_shrank_is_refused)
 }
 END_TEST
 
+/* B-POOL-9: a host that wants the devices left alone has that, come what may. */
+START_TEST(test_a_pool_whose_last_commit_fails_is_suspended)
+{
+	struct tp_thin *thin = begin_full(_i);
+
+	observer_fail(&w.data, OPS(TP_FLUSH), 0, 0, -EIO);
+	ck_assert_int_eq(tp_pool_suspend(w.pool), -EIO);
+	observer_heal(&w.data);
+	ck_assert(world_status(&w).suspended);
+	ck_assert_int_eq(world_status(&w).mode, TP_MODE_READ_ONLY);
+	ck_assert_int_eq(tp_pool_create_thin(w.pool, 5), -EBUSY);
+	ck_ok(tp_pool_resume(w.pool, NULL));
+	ck_assert(!world_status(&w).suspended);
+	ck_assert_int_eq(tp_pool_create_thin(w.pool, 5), -EOPNOTSUPP);
+	ck_ok(tp_thin_close(thin));
+	world_end_unchecked(&w);
+}
+END_TEST
+
 int main(void)
 {
 	return RUN_TESTS(
@@ -268,5 +287,6 @@ int main(void)
 		test_suspending_under_io_loses_nothing,
 		test_new_space_is_used_after_a_grow_call_or_a_resume,
 		test_metadata_grows_by_any_amount,
-		test_a_device_that_shrank_is_refused);
+		test_a_device_that_shrank_is_refused,
+		test_a_pool_whose_last_commit_fails_is_suspended);
 }
