@@ -383,8 +383,13 @@ static void pump(struct tpi_task *task)
 	struct tp_pool *pool = tpi_container_of(commit, struct tp_pool, commit);
 	int r;
 
-	if (tpi_commit_is_busy(commit) || commit->held || pool->aborting)
+	if (tpi_commit_is_busy(commit) || pool->aborting)
 		return;
+	if (commit->held) {
+		/* Whoever holds it will ask for it: that begins anew. */
+		commit->stage = TPI_COMMIT_IDLE;
+		return;
+	}
 	if (!tpi_mode_can_commit(pool)) {
 		commit->wanted = false;
 		commit->stage = TPI_COMMIT_IDLE;
