@@ -414,15 +414,23 @@ static uint64_t whole_blocks(const struct tp_pool *pool,
 	return (room->end - room->position) / pool->block_bytes;
 }
 
+/* What is unmapped reads as zeroes, and will whatever is written beside it: no
+ * origin shows (B-WZ-4), and no new block shows what it held before. */
+static bool unmapped_is_zero(const struct tpi_thin_state *state)
+{
+	return !state->external_origin &&
+	       !(state->pool->options.flags & TP_POOL_SKIP_ZEROING);
+}
+
 /*
- * Zeroes (B-WZ).  Whole blocks are unmapped, if that may be and would not show
- * an origin.  Of what is unmapped and has no origin nothing has to be done.
+ * Zeroes (B-WZ).  Whole blocks are unmapped, if that may be and zeroes them.
+ * Of what is unmapped then nothing has to be done.
  */
 static int zero_part(struct tp_bio *bio, struct tpi_thin_state *state)
 {
 	struct tpi_bio *room = tpi_bio(bio);
 	struct tp_pool *pool = state->pool;
-	bool may_unmap = !(bio->flags & TP_NO_UNMAP) && !state->external_origin;
+	bool may_unmap = !(bio->flags & TP_NO_UNMAP) && unmapped_is_zero(state);
 	uint64_t nr = may_unmap ? whole_blocks(pool, room) : 0;
 	tp_vblock vblock = room->position / pool->block_bytes;
 	tpi_mapping mapping;

@@ -257,6 +257,25 @@ START_TEST(test_write_zeroes_unmaps_or_keeps_as_it_is_told)
 }
 END_TEST
 
+/* B-WZ-1: a block that is not zeroed when it is new must not be left to be. */
+START_TEST(test_write_zeroes_hold_without_zeroing)
+{
+	struct tp_thin *thin =
+		begin_dirty(_i, WORLD_BLOCK, TP_POOL_SKIP_ZEROING);
+
+	ck_ok(tp_thin_write_zeroes(thin, 0, WORLD_BLOCK, 0));
+	thin_fill(thin, WORLD_BLOCK, WORLD_BLOCK, 1);
+	ck_ok(tp_thin_write_zeroes(thin, WORLD_BLOCK, WORLD_BLOCK, 0));
+	ck_ok(tp_thin_write_zeroes(thin, 2 * WORLD_BLOCK, 4096, 0));
+	for (uint64_t block = 0; block < 3; block++)
+		thin_fill(thin, block * WORLD_BLOCK + 8192, 512, 2);
+	thin_verify_zero(thin, 0, 8192);
+	thin_verify_zero(thin, 8704, WORLD_BLOCK - 512);
+	thin_verify_zero(thin, WORLD_BLOCK + 8704, WORLD_BLOCK - 8704 + 4096);
+	end_with(thin);
+}
+END_TEST
+
 /* B-WZ-6. */
 START_TEST(test_write_zeroes_never_zeroes_a_shared_block)
 {
@@ -349,6 +368,7 @@ int main(void)
 		test_a_device_error_on_a_mapped_block_is_that_bios_own,
 		test_a_lookup_that_cannot_be_read_fails_that_bio_only,
 		test_write_zeroes_unmaps_or_keeps_as_it_is_told,
+		test_write_zeroes_hold_without_zeroing,
 		test_write_zeroes_never_zeroes_a_shared_block,
 		test_vectors_may_be_empty_split_and_anywhere_in_memory,
 		test_the_far_end_of_the_largest_thin_can_be_written);
