@@ -124,8 +124,24 @@ static int cancel_waiting(struct tpi_call *call)
 	return 0;
 }
 
+static void collect_of(struct tpi_thin_state *state, void *context)
+{
+	(void)context;
+	tpi_thin_collect_wrote(state);
+}
+
+/* That writes which ended are not durable yet is marked in the port. */
+static int collect_wrote(struct tpi_call *call)
+{
+	tpi_thins_each(call->pool, collect_of, NULL);
+
+	return 0;
+}
+
 void tp_queue_destroy(struct tp_queue *queue)
 {
+	struct tpi_call collect = { .undo = NULL };
+
 	if (!queue)
 		return;
 	while (queue->nr_unreaped) {
@@ -134,6 +150,7 @@ void tp_queue_destroy(struct tp_queue *queue)
 		tpi_call_ask(queue->pool, &cancel.call, cancel_waiting);
 		tp_queue_wait(queue, 1, 100);
 	}
+	tpi_call_ask(queue->pool, &collect, collect_wrote);
 	tpi_queue_free(queue);
 }
 

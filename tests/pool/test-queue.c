@@ -436,6 +436,28 @@ START_TEST(test_a_virtual_clock_drives_the_tick)
 }
 END_TEST
 
+/* S4, B-POOL-11: a clean close flushes what was written, whoever wrote it. */
+START_TEST(test_what_a_queue_wrote_is_flushed_after_it_is_gone)
+{
+	struct tp_thin *thin = begin_full(_i);
+	struct tp_queue *queue;
+	struct io io;
+	unsigned nr;
+
+	ck_ok(tp_pool_commit(w.pool));
+	nr = w.data.nr_begun[TP_FLUSH];
+	ck_ok(tp_queue_create(w.pool, 4, &queue));
+	io_init(&io, TP_WRITE, buffer, 0, 4096, 0);
+	io_submit(&io, queue, thin);
+	ck_ok(io_wait(&w, &io, queue));
+	tp_queue_destroy(queue);
+	ck_ok(tp_thin_close(thin));
+	world_close(&w);
+	ck_assert_uint_gt(w.data.nr_begun[TP_FLUSH], nr);
+	world_unmake(&w);
+}
+END_TEST
+
 int main(void)
 {
 	return RUN_TESTS(
@@ -447,5 +469,6 @@ int main(void)
 		test_threads_with_queues_of_their_own_lose_no_completion,
 		test_a_host_driven_pool_runs_in_an_epoll_loop,
 		test_the_descriptor_of_an_idle_pool_falls_silent,
-		test_a_virtual_clock_drives_the_tick);
+		test_a_virtual_clock_drives_the_tick,
+		test_what_a_queue_wrote_is_flushed_after_it_is_gone);
 }
