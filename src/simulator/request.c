@@ -8,6 +8,7 @@
  * stable.
  */
 #include <string.h>
+#include <xxhash.h>
 
 #include "write.h"
 
@@ -26,17 +27,9 @@ static bool toss(struct tp_simulator *simulator)
 static void note_bytes(struct tp_simulator *simulator,
 		       const struct tp_device_request *request)
 {
-	for (int i = 0; i < request->iovcnt; i++) {
-		const char *at = request->iov[i].iov_base;
-		size_t left = request->iov[i].iov_len;
-
-		for (; left; left -= left < 8 ? left : 8, at += 8) {
-			uint64_t word = 0;
-
-			memcpy(&word, at, left < 8 ? left : 8);
-			tpi_sim_note(simulator, word);
-		}
-	}
+	for (int i = 0; i < request->iovcnt; i++)
+		tpi_sim_note(simulator, XXH3_64bits(request->iov[i].iov_base,
+						    request->iov[i].iov_len));
 }
 
 static void note_event(struct tp_simulator *simulator,
