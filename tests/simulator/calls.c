@@ -1,0 +1,361 @@
+/*
+ * calls.c - calls that change the pool.  While one blocks, bios go on: see
+ * clock_wait in run.c.
+ */
+#include <errno.h>
+
+#include "simulator/run.h"
+#include "simulator/tag.h"
+
+/*---------------------------- around a call --------------------------------*/
+
+/* Flushes that fail seal nothing (A2): ask the pool which will. */
+static void note_lost_writes(struct run *run)
+{
+	for (unsigned i = 0; i < NR_SLOTS; i++) {
+		struct tp_thin_info info = TP_THIN_INFO_INIT;
+		struct tp_thin *thin = run->slots[i].handles[0];
+
+		if (thin && !tp_thin_get_info(thin, &info))
+			run_volume(run, i)->lost_writes = info.lost_writes;
+	}
+}
+
+static void begin_call(struct run *run, const struct control *control)
+{
+	if (run->is_faulty)
+		note_lost_writes(run);
+	oracle_control_begin(run->oracle, control);
+	run->call_requests = tp_simulator_nr_requests(run->simulator);
+	run->in_call = true;
+	run->stats->nr_operations++;
+}
+
+static bool is_result_right(const struct run *run, int result)
+{
+	if (!result || run->is_faulty)
+		return true;
+	if (result == -EBUSY)
+		return run->nr_suspends;
+	if (result == -EOPNOTSUPP || result == -EIO)
+		return run->mode > TP_MODE_OUT_OF_DATA_SPACE;
+
+	return result == -ENOSPC;
+}
+
+/* Whether it took effect; if the power failed, nobody knows. */
+static bool end_call(struct run *run, int result)
+{
+	run->in_call = false;
+	trace_result(run->trace, result);
+	if (!is_going(run))
+		return false;
+	oracle_control_end(run->oracle, result,
+			   result && run->mode >= TP_MODE_READ_ONLY);
+	if (!is_result_right(run, result))
+		return violated(run->verdict,
+				"a call fails with %d, and nothing failed: %s",
+				result, tp_last_error());
+
+	return !result;
+}
+
+/* The same for a call that commits. */
+static bool end_commit(struct run *run, int result)
+{
+	return end_call(run, result) &&
+	       order_flushed(&run->order, run->call_requests, run->verdict);
+}
+
+/*---------------------------- volumes --------------------------------------*/
+
+static void add_slot(struct run *run, unsigned slot)
+{
+	run->slots[slot].exists = true;
+	run_open_handles(run, slot);
+}
+
+static void create(struct run *run, const struct step *step)
+{
+	struct control control = {
+		.kind = CONTROL_CREATE,
+		.pairs = { { .id = slot_id(step->slot) } },
+		.nr_pairs = 1,
+		.nr_sectors = run->config->volume_sectors,
+		.has_origin = step->with_origin,
+	};
+
+	if (run->slots[step->slot].exists)
+		return;
+	begin_call(run, &control);
+	if (end_commit(run,
+		       tp_pool_create_thin(run->pool, slot_id(step->slot))))
+		add_slot(run, step->slot);
+}
+
+static unsigned choose_pairs(const struct run *run, const struct step *step,
+			     unsigned slots[MAX_PAIRS], struct control *control)
+{
+	unsigned nr = 0;
+
+	for (unsigned i = 0; i < NR_SLOTS && nr < step->nr; i++) {
+		unsigned to = (step->slot + i) % NR_SLOTS;
+		unsigned from = (step->origin + nr) % NR_SLOTS;
+
+		if (run->slots[to].exists)
+			continue;
+		if (!run->slots[from].exists)
+			from = step->origin;
+		slots[nr] = to;
+		control->pairs[nr].id = slot_id(to);
+		control->pairs[nr++].origin = slot_id(from);
+	}
+
+	return nr;
+}
+
+static int take(struct run *run, const struct control *control)
+{
+	struct tp_snapshot_pair pairs[MAX_PAIRS];
+
+	if (control->nr_pairs == 1)
+		return tp_pool_create_snapshot(run->pool, control->pairs[0].id,
+					       control->pairs[0].origin);
+	for (unsigned i = 0; i < control->nr_pairs; i++) {
+		pairs[i].id = control->pairs[i].id;
+		pairs[i].origin = control->pairs[i].origin;
+	}
+
+	return tp_pool_create_snapshots(run->pool, pairs, control->nr_pairs);
+}
+
+static void snapshot(struct run *run, const struct step *step)
+{
+	struct control control = { .kind = CONTROL_SNAPSHOT };
+	unsigned slots[MAX_PAIRS];
+
+	if (!run->slots[step->origin].exists)
+		return;
+	control.nr_pairs = choose_pairs(run, step, slots, &control);
+	if (!control.nr_pairs)
+		return;
+	begin_call(run, &control);
+	if (end_commit(run, take(run, &control)))
+		for (unsigned i = 0; i < control.nr_pairs; i++)
+			add_slot(run, slots[i]);
+}
+
+static void delete (struct run *run, const struct step *step)
+{
+	struct control control = {
+		.kind = CONTROL_DELETE,
+		.pairs = { { .id = slot_id(step->slot) } },
+		.nr_pairs = 1,
+	};
+
+	if (!run->slots[step->slot].exists || run->nr_suspends)
+		return;
+	run_drain(run, step->slot);
+	if (!is_going(run) || !run_close_handles(run, step->slot))
+		return;
+	run->slots[step->slot].exists = false;
+	begin_call(run, &control);
+	if (end_commit(run,
+		       tp_pool_delete_thin(run->pool, slot_id(step->slot))) ||
+	    !is_going(run))
+		return;
+	add_slot(run, step->slot);
+}
+
+/*---------------------------- facts ----------------------------------------*/
+
+static void set_transaction_id(struct run *run, const struct step *step)
+{
+	struct control control = {
+		.kind = CONTROL_FACTS,
+		.facts = run->oracle->facts,
+	};
+
+	control.facts.transaction_id = step->random;
+	begin_call(run, &control);
+	end_commit(run, tp_pool_set_transaction_id(
+				run->pool, run->oracle->facts.transaction_id,
+				step->random));
+}
+
+static void hold(struct run *run, bool reserve)
+{
+	struct control control = {
+		.kind = CONTROL_FACTS,
+		.facts = run->oracle->facts,
+	};
+
+	if (control.facts.held == reserve)
+		return;
+	control.facts.held = reserve;
+	begin_call(run, &control);
+	end_commit(run, reserve ? tp_pool_reserve_metadata_snapshot(run->pool)
+				: tp_pool_release_metadata_snapshot(run->pool));
+}
+
+static void commit(struct run *run)
+{
+	struct control control = { .kind = CONTROL_COMMIT };
+
+	begin_call(run, &control);
+	end_commit(run, tp_pool_commit(run->pool));
+}
+
+static uint64_t device_blocks(const struct run *run, unsigned device,
+			      uint64_t block_bytes)
+{
+	struct tp_device_limits limits = TP_DEVICE_LIMITS_INIT;
+
+	tp_device_get_limits(tp_simulator_device(run->simulator, device),
+			     &limits);
+
+	return limits.size_bytes / block_bytes;
+}
+
+/* What a pool grows to that looks at its devices now. */
+static struct facts facts_grown(const struct run *run, bool data, bool metadata)
+{
+	struct facts facts = run->oracle->facts;
+
+	if (data)
+		facts.data_blocks = device_blocks(
+			run, DATA_DEVICE,
+			(uint64_t)run->config->block_sectors * SECTOR_BYTES);
+	if (metadata)
+		facts.metadata_blocks =
+			device_blocks(run, METADATA_DEVICE, METADATA_BLOCK);
+
+	return facts;
+}
+
+static void grow_device(struct run *run, unsigned device, uint64_t bytes)
+{
+	uint64_t size = device_blocks(run, device, 1);
+
+	tp_simulator_grow(run->simulator, device, size + bytes);
+}
+
+static void grow_data(struct run *run, const struct step *step)
+{
+	struct control control = { .kind = CONTROL_FACTS };
+
+	grow_device(run, DATA_DEVICE,
+		    (uint64_t)step->nr * run->config->block_sectors *
+			    SECTOR_BYTES);
+	control.facts = facts_grown(run, true, false);
+	begin_call(run, &control);
+	end_call(run, tp_pool_grow_data(run->pool));
+}
+
+static void grow_metadata(struct run *run, const struct step *step)
+{
+	struct control control = { .kind = CONTROL_FACTS };
+
+	grow_device(run, METADATA_DEVICE, 16ull * step->nr * METADATA_BLOCK);
+	control.facts = facts_grown(run, false, true);
+	begin_call(run, &control);
+	end_call(run, tp_pool_grow_metadata(run->pool));
+}
+
+/*---------------------------- suspend and resume ---------------------------*/
+
+static void suspend(struct run *run)
+{
+	struct control control = { .kind = CONTROL_COMMIT };
+
+	begin_call(run, &control);
+	if (end_call(run, tp_pool_suspend(run->pool)))
+		run->nr_suspends++;
+}
+
+static void resume(struct run *run)
+{
+	struct control control = { .kind = CONTROL_FACTS };
+
+	if (!run->nr_suspends)
+		return;
+	if (run->nr_suspends > 1) { /* still suspended afterwards */
+		run->nr_suspends -= !tp_pool_resume(run->pool, NULL);
+		return;
+	}
+	control.facts = facts_grown(run, true, true);
+	begin_call(run, &control);
+	if (end_call(run, tp_pool_resume(run->pool, NULL)))
+		run->nr_suspends--;
+}
+
+/*---------------------------- the hook -------------------------------------*/
+
+static int flush_once(void *context)
+{
+	struct run *run = context;
+	int r;
+
+	run->in_hook = true;
+	r = tp_pool_flush_data(run->pool);
+	run->in_hook = false;
+
+	return r;
+}
+
+static int flush_twice(void *context)
+{
+	int r = flush_once(context);
+
+	return r ? r : flush_once(context);
+}
+
+void run_set_hook(struct run *run, enum hook_kind hook)
+{
+	static const tp_pre_commit_fn hooks[NR_HOOKS] = { NULL, flush_once,
+							  flush_twice };
+
+	run->hook = hook;
+	tp_pool_set_pre_commit_hook(run->pool, hooks[hook], run);
+}
+
+/*---------------------------- all of them ----------------------------------*/
+
+void run_call(struct run *run, const struct step *step)
+{
+	switch (step->kind) {
+	case STEP_CREATE:
+		create(run, step);
+		break;
+	case STEP_SNAPSHOT:
+		snapshot(run, step);
+		break;
+	case STEP_DELETE:
+		delete (run, step);
+		break;
+	case STEP_TRANSACTION_ID:
+		set_transaction_id(run, step);
+		break;
+	case STEP_RESERVE:
+	case STEP_RELEASE:
+		hold(run, step->kind == STEP_RESERVE);
+		break;
+	case STEP_COMMIT:
+		commit(run);
+		break;
+	case STEP_GROW_DATA:
+		grow_data(run, step);
+		break;
+	case STEP_GROW_METADATA:
+		grow_metadata(run, step);
+		break;
+	case STEP_SUSPEND:
+		suspend(run);
+		break;
+	case STEP_RESUME:
+		resume(run);
+		break;
+	default:
+		break;
+	}
+}

@@ -1,0 +1,167 @@
+/*
+ * run.h - a workload on its way: a pool on simulated devices, and the oracle
+ * that looks on.
+ *
+ * A run does one step after another (execute.c).  Bios stay in flight
+ * meanwhile, and while a call blocks more are submitted (bios.c, calls.c).  A
+ * crash image is where a run of its own begins, on a copy of the devices and
+ * of what the oracle knows (images.c).
+ */
+#ifndef TESTS_SIMULATOR_RUN_H
+#define TESTS_SIMULATOR_RUN_H
+
+#include <thinpool/thinpool.h>
+
+#include "simulator/oracle.h"
+#include "simulator/order.h"
+#include "simulator/trace.h"
+#include "simulator/workload.h"
+
+#define NR_IOS 24
+#define MAX_POINTS 8
+#define MAX_IMAGES 8
+
+struct run;
+
+struct io {
+	struct tp_bio bio;
+	struct iovec iov;
+	struct run *run;
+	bool busy;
+	unsigned slot, queue;
+	uint32_t number;      /* the oracle's */
+	uint64_t nr_requests; /* when it was submitted */
+	char *buffer;
+};
+
+struct slot {
+	bool exists;
+	struct tp_thin *handles[2];
+};
+
+struct stats {
+	uint64_t nr_steps, nr_operations, nr_requests;
+	uint64_t nr_crash_points, nr_images, nr_crashes, nr_faults;
+};
+
+/* Where power could have failed: what the oracle knew, and images of it. */
+struct crash_point {
+	struct oracle *oracle;
+	struct tp_simulator *images[MAX_IMAGES];
+	unsigned nr_images, next;
+	bool was_faulty;
+	uint64_t random;
+};
+
+struct run {
+	const struct config *config;
+	const struct step *steps;
+	unsigned nr_steps, next;
+	unsigned depth; /* 0: the run itself; 1: in an image of it, ... */
+
+	struct tp_simulator *simulator;
+	struct tp_device *origin;
+	struct tp_pool *pool;
+	struct tp_queue *queues[MAX_QUEUES];
+	unsigned nr_in_flight[MAX_QUEUES];
+	struct slot slots[NR_SLOTS];
+	struct io ios[NR_IOS];
+
+	struct oracle *oracle;
+	struct order order;
+	struct trace *trace;
+	struct stats *stats;
+	struct verdict *verdict;
+
+	enum tp_pool_mode mode;
+	bool is_open;      /* past its recovery */
+	bool power_is_off; /* and nothing that happens counts */
+	bool is_faulty;    /* a device may fail, or has failed */
+	bool is_closing;
+	bool in_call, in_hook;
+	uint64_t call_requests; /* nr of requests when the call was made */
+	unsigned nr_suspends;
+	enum hook_kind hook;
+
+	/* After so many more device events: a crash, or images of one. */
+	const struct step *armed;
+	unsigned events_left;
+	struct crash_point points[MAX_POINTS];
+	unsigned nr_points;
+};
+
+/*---------------------------- run.c ----------------------------------------*/
+
+/* Devices, a format, a pool, queues. */
+void run_begin(struct run *run);
+void run_end(struct run *run);
+
+/* Open the pool, see what is there, and, if @verify, all of it. */
+bool run_open(struct run *run, bool verify);
+
+/* What is left of the pool after power failed, or to be closed in order. */
+int run_close(struct run *run);
+
+/* Let something happen; false if nothing can. */
+bool run_some(struct run *run);
+
+/* Until no bio (of @slot; NR_SLOTS: at all) is in flight. */
+void run_drain(struct run *run, unsigned slot);
+
+uint32_t slot_id(unsigned slot);
+void run_open_handles(struct run *run, unsigned slot);
+bool run_close_handles(struct run *run, unsigned slot);
+struct volume *run_volume(const struct run *run, unsigned slot);
+
+/* Nothing is wrong so far, and the power is on. */
+static inline bool is_going(const struct run *run)
+{
+	return !run->power_is_off && !run->verdict->broken;
+}
+
+/*---------------------------- verify.c -------------------------------------*/
+
+/* Every sector of every volume, after a crash or a reopen. */
+bool run_verify(struct run *run);
+
+/* What the opened pool says of itself. */
+bool run_look(struct run *run, struct found *found);
+
+/*---------------------------- bios.c ---------------------------------------*/
+
+void run_submit(struct run *run, const struct step *step);
+
+/* Is there room for it now? */
+bool run_can_submit(struct run *run, const struct step *step);
+
+/* Reads all of every volume, as bios do, and waits. */
+void run_read_all(struct run *run);
+
+/*---------------------------- calls.c --------------------------------------*/
+
+void run_call(struct run *run, const struct step *step);
+void run_set_hook(struct run *run, enum hook_kind hook);
+
+/*---------------------------- images.c -------------------------------------*/
+
+/* The observer of a run's devices. */
+void run_observe(void *context, const struct tp_simulated_event *event);
+
+/* Look at the images that were set aside. */
+void run_judge_points(struct run *run);
+void run_drop_points(struct run *run);
+
+/* The power failed: go on with what was left. */
+void run_recover(struct run *run, const struct step *step);
+
+/*---------------------------- execute.c ------------------------------------*/
+
+/* Steps from run->next on, at most @nr of them. */
+void run_steps(struct run *run, unsigned nr);
+
+/* A whole run. */
+void run_workload(const struct config *config, const struct step *steps,
+		  unsigned nr_steps, struct trace *trace, struct stats *stats,
+		  struct verdict *verdict);
+
+#endif
