@@ -131,6 +131,18 @@ static void call_again(const struct sweep *sweep)
 	check_done(sweep, true);
 }
 
+/* The pool is closed. */
+static void check_metadata(bool went_on)
+{
+	struct tp_check_options options = TP_CHECK_OPTIONS_INIT;
+	struct tp_check_report report = TP_CHECK_REPORT_INIT;
+
+	options.nr_threads = 1;
+	ck_ok(tp_check(w->metadata.device, &options, &report));
+	ck_assert_int_le(report.worst,
+			 went_on ? TP_CHECK_CLEAN : TP_CHECK_WARNING);
+}
+
 static void check_reopened(const struct sweep *sweep, bool went_on)
 {
 	world_open(w);
@@ -165,6 +177,7 @@ static bool run_round(const struct sweep *sweep, unsigned nth, bool lasting)
 	r = tp_pool_close(w->pool);
 	ck_assert_msg(!r || !goes_on, "close: %d, %s", r, tp_last_error());
 	w->pool = NULL;
+	check_metadata(goes_on);
 	check_reopened(sweep, goes_on);
 
 	return failed;
@@ -183,8 +196,6 @@ void sweep_pool(int kind, const struct sweep *sweep)
 	make_pool(kind);
 	run_rounds(sweep, false);
 	run_rounds(sweep, true);
-	if (getenv("CHECK_EVERYTHING"))
-		world_check(w);
 	free(metadata_before);
 	free(data_before);
 	world_unmake(w);
