@@ -334,6 +334,24 @@ static int make_catalogue(struct change_call *change)
 	return tpi_metadata_create_thin(&pool->metadata, TPI_CATALOGUE_ID);
 }
 
+/* The thin's own change, making the catalogue, and for each page and for the
+ * spare two mappings; pages beyond a few take their chance. */
+#define TOGETHER_MAX 16u
+
+static int find_memory(struct change_call *change)
+{
+	struct tp_pool *pool = change->call.pool;
+	size_t nr = 2 + 2 * (change->change->nr_pages + 1);
+	int r = tpi_thin_state_make_room(pool);
+
+	if (!r)
+		r = tpi_metadata_make_room(&pool->metadata,
+					   (unsigned)tpi_min(nr, TOGETHER_MAX),
+					   0);
+
+	return r;
+}
+
 /* All of it, nothing committed in between.  The thin comes first, for it may be
  * refused; after that anything but success has to be rolled back. */
 static int transact(struct change_call *change)
@@ -342,7 +360,9 @@ static int transact(struct change_call *change)
 	int r;
 
 	if (!change->thin_done) {
-		r = change_thin(change);
+		r = find_memory(change);
+		if (!r)
+			r = change_thin(change);
 		if (r)
 			return r;
 		change->thin_done = true;

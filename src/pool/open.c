@@ -181,6 +181,7 @@ static void destroy(struct tp_pool *pool)
 	tpi_loop_exit(&pool->loop);
 	release_devices(pool);
 	free(pool->slots_used);
+	free(pool->spare_state);
 	pthread_mutex_destroy(&pool->size_lock);
 	pthread_mutex_destroy(&pool->registry_lock);
 	free(pool);

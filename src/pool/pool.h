@@ -131,6 +131,7 @@ struct tp_pool {
 
 	/* Thins. */
 	struct tpi_list thins[TPI_THIN_BUCKETS];
+	struct tpi_thin_state *spare_state; /* for when there is no memory */
 	unsigned nr_handles;
 
 	/* How many there were when the metadata was loaded, and of which
@@ -199,6 +200,9 @@ struct tpi_thin_state *tpi_thin_find(struct tp_pool *pool, uint64_t id);
 /* The state of a thin, made from the metadata if need be.  -EAGAIN, -ENODATA */
 int tpi_thin_get_state(struct tp_pool *pool, uint64_t id,
 		       struct tpi_thin_state **state);
+
+/* Memory for the next state that is made.  -ENOMEM. */
+int tpi_thin_state_make_room(struct tp_pool *pool);
 
 /* Free it if nothing needs it any more. */
 void tpi_thin_state_drop(struct tpi_thin_state *state);

@@ -98,10 +98,22 @@ void tpi_thin_publish(struct tpi_thin_state *state)
 			      memory_order_release);
 }
 
+int tpi_thin_state_make_room(struct tp_pool *pool)
+{
+	if (!pool->spare_state)
+		pool->spare_state = calloc(1, sizeof(*pool->spare_state));
+
+	return pool->spare_state ? 0 : -ENOMEM;
+}
+
 static struct tpi_thin_state *make_state(struct tp_pool *pool)
 {
 	struct tpi_thin_state *state = calloc(1, sizeof(*state));
 
+	if (!state) {
+		state = pool->spare_state;
+		pool->spare_state = NULL;
+	}
 	if (!state)
 		return NULL;
 	state->pool = pool;
