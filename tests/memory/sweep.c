@@ -94,33 +94,13 @@ static void check_used(const struct sweep *sweep)
 			 sweep->nr_blocks);
 }
 
-/* Rolled back (F-12), or not even that if there was no memory for it (F-10)? */
-static bool is_given_up(bool lasting)
+/* The call has answered @error, and the pool goes on. */
+static void check_answer(const struct sweep *sweep, int error)
 {
-	struct tp_pool_status status = world_status(w);
-
-	if (status.mode == TP_MODE_WRITE)
-		return false;
-	if (status.mode == TP_MODE_READ_ONLY)
-		ck_assert(status.needs_check);
-	else
-		ck_assert(status.mode == TP_MODE_FAILED && lasting);
-
-	return true;
-}
-
-/* The call has answered @error.  True: the pool goes on. */
-static bool check_answer(const struct sweep *sweep, int error, bool lasting)
-{
-	if (is_given_up(lasting)) {
-		ck_assert_int_ne(error, 0);
-		return false;
-	}
 	ck_assert_msg(!error || is_want_of_memory(error), "it answers %d: %s",
 		      error, tp_last_error());
+	ck_assert_int_eq(world_status(w).mode, TP_MODE_WRITE);
 	check_done(sweep, !error);
-
-	return true;
 }
 
 static void call_again(const struct sweep *sweep)
@@ -132,26 +112,21 @@ static void call_again(const struct sweep *sweep)
 }
 
 /* The pool is closed. */
-static void check_metadata(bool went_on)
+static void check_metadata(void)
 {
 	struct tp_check_options options = TP_CHECK_OPTIONS_INIT;
 	struct tp_check_report report = TP_CHECK_REPORT_INIT;
 
 	options.nr_threads = 1;
 	ck_ok(tp_check(w->metadata.device, &options, &report));
-	ck_assert_int_le(report.worst,
-			 went_on ? TP_CHECK_CLEAN : TP_CHECK_WARNING);
+	ck_assert_int_eq(report.worst, TP_CHECK_CLEAN);
 }
 
-static void check_reopened(const struct sweep *sweep, bool went_on)
+static void check_reopened(const struct sweep *sweep)
 {
 	world_open(w);
-	if (went_on) {
-		check_done(sweep, true);
-		check_used(sweep);
-	} else if (!sweep->has_no_effect) {
-		(void)sweep->is_done();
-	}
+	check_done(sweep, true);
+	check_used(sweep);
 	world_close(w);
 }
 
@@ -160,7 +135,7 @@ static void check_reopened(const struct sweep *sweep, bool went_on)
 /* True if an allocation failed. */
 static bool run_round(const struct sweep *sweep, unsigned nth, bool lasting)
 {
-	bool failed, goes_on;
+	bool failed;
 	int r;
 
 	begin_round(sweep);
@@ -169,16 +144,14 @@ static bool run_round(const struct sweep *sweep, unsigned nth, bool lasting)
 	failed = failing_memory_disarm();
 	if (!failed)
 		ck_assert_int_eq(r, 0);
-	goes_on = check_answer(sweep, r, lasting);
-	if (goes_on && r)
+	check_answer(sweep, r);
+	if (r)
 		call_again(sweep);
 	if (sweep->end)
 		sweep->end();
-	r = tp_pool_close(w->pool);
-	ck_assert_msg(!r || !goes_on, "close: %d, %s", r, tp_last_error());
-	w->pool = NULL;
-	check_metadata(goes_on);
-	check_reopened(sweep, goes_on);
+	world_close(w);
+	check_metadata();
+	check_reopened(sweep);
 
 	return failed;
 }

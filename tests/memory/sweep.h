@@ -3,10 +3,9 @@
  *
  * In each round the pool is the same as before, and another allocation fails,
  * or that one and all after it.  The call succeeds, or tells of it and has no
- * effect; then it works when memory is back (F-19).  If a change of metadata
- * was under way, the pool may have gone read-only, with needs_check, instead
- * (F-12).  Then it closes, and opens again with nothing lost and nothing
- * leaked.
+ * effect; the pool goes on, and the call works when memory is back (F-19).  Then
+ * the pool closes, its metadata is right to the last count, and it opens again
+ * with nothing lost.
  */
 #ifndef TESTS_MEMORY_SWEEP_H
 #define TESTS_MEMORY_SWEEP_H
