@@ -23,9 +23,14 @@ struct tpi_deletion {
 	bool running, has_tree;
 	struct tpi_thin_tree tree;
 	struct tpi_shrink shrink;
+	struct tpi_timer retry;
 };
 
+/* Without memory it tries again after this. */
+#define RETRY_NS 100000000u
+
 static void run(struct tpi_task *task);
+static void retry(struct tpi_timer *timer);
 
 int tpi_deletion_init(struct tp_pool *pool)
 {
@@ -35,6 +40,7 @@ int tpi_deletion_init(struct tp_pool *pool)
 		return -ENOMEM;
 	deletion->pool = pool;
 	tpi_task_init(&deletion->task, run);
+	tpi_timer_init(&deletion->retry, retry);
 	tpi_list_init(&deletion->tree.dirty);
 	pool->deletion = deletion;
 
@@ -130,6 +136,14 @@ static int step(struct tpi_deletion *deletion)
 	return r == -ENODATA ? remove_tree(deletion, NODES_AT_ONCE) : r;
 }
 
+static void retry(struct tpi_timer *timer)
+{
+	struct tpi_deletion *deletion =
+		tpi_container_of(timer, struct tpi_deletion, retry);
+
+	tpi_loop_ready(&deletion->pool->loop, &deletion->task);
+}
+
 static void run(struct tpi_task *task)
 {
 	struct tpi_deletion *deletion =
@@ -150,6 +164,9 @@ static void run(struct tpi_task *task)
 		tpi_loop_ready(&pool->loop, task);
 	else if (r == -EAGAIN)
 		tpi_loop_await_block(&pool->loop, task);
+	else if (r == -ENOMEM)
+		tpi_timer_set(&pool->loop, &deletion->retry,
+			      tpi_loop_now(&pool->loop) + RETRY_NS);
 	else
 		deletion->running = false;
 }
