@@ -10,10 +10,7 @@
 
 #include "support/metadata-image.h"
 #include "support/run-tests.h"
-
-#define KIB 1024u
-#define MIB (1024u * 1024u)
-#define ck_ok(call) ck_assert_int_eq(call, 0)
+#include "support/world.h"
 
 /*---------------------------- a device -------------------------------------*/
 
