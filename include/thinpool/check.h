@@ -210,7 +210,8 @@ struct tp_check_report {
 	uint64_t held_root;
 
 	/* What was found.  Thins that no host can name are the library's own:
-	 * its catalogue, and volumes that are being deleted. */
+	 * its catalogue, and volumes that are being deleted; their mappings
+	 * are not in nr_mappings. */
 	uint64_t nr_thins, nr_own_thins, nr_mappings;
 	uint64_t used_metadata_blocks, used_data_blocks; /* referred to */
 	uint64_t leaked_metadata_blocks, leaked_data_blocks;

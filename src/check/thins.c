@@ -148,7 +148,7 @@ static void check_mapped(struct tpi_check *check,
 		root = tpi_trees_node(check, thin->root, TP_PLACE_MAPPINGS);
 	if (!root)
 		return;
-	if (!where->held)
+	if (!where->held && thin->id < TPI_HOST_IDS_END)
 		check->report.nr_mappings += root->nr_entries;
 	if (thin->has_details && root->whole &&
 	    root->nr_entries != thin->details.mapped_blocks)
