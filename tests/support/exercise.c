@@ -12,7 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <thinpool/check.h>
 
+#include "pool/superblock.h"
 #include "support/exercise.h"
 #include "support/image-lookup.h"
 #include "support/pattern.h"
@@ -34,6 +36,7 @@ struct run {
 	struct handle handles[NR_HANDLES];
 	unsigned steps_left;
 	bool has_changed;
+	bool is_sound; /* the checker found nothing that matters */
 };
 
 static uint32_t below(struct run *run, uint32_t limit)
@@ -41,13 +44,11 @@ static uint32_t below(struct run *run, uint32_t limit)
 	return (uint32_t)random_in(&run->random, 0, limit);
 }
 
-/* Without damage only a mode may forbid what is asked, and only that of a pool
- * that is opened to read or has run out of metadata (F-17, F-18). */
+/* What is sound may only forbid what is asked by its mode, and only that of a
+ * pool that is opened to read or has run out of metadata (F-17, F-18). */
 static bool may_fail(const struct run *run)
 {
-	const struct exercise *exercise = run->exercise;
-
-	return exercise->damage || exercise->specimen->runs_out ||
+	return !run->is_sound || run->exercise->specimen->runs_out ||
 	       run->pool.options.flags & TP_POOL_READ_ONLY;
 }
 
@@ -55,11 +56,55 @@ static void expect_good(struct run *run, const char *call, int r)
 {
 	image_pool_expect(&run->pool, call, r);
 	if ((r == -EIO || r == -EILSEQ) && !may_fail(run))
-		image_pool_complain(&run->pool, "%s: %d without damage", call,
+		image_pool_complain(&run->pool,
+				    "%s: %d, and the metadata is sound", call,
 				    r);
 }
 
 #define TRY(run, call) expect_good(run, #call, call)
+
+/*---------------------------- the checker ----------------------------------*/
+
+static enum tp_check_severity check(struct run *run,
+				    struct tp_check_report *report)
+{
+	struct tp_check_options options = TP_CHECK_OPTIONS_INIT;
+	int r;
+
+	options.nr_threads = run->exercise->own_thread ? 2 : 1;
+	options.data_bytes = run->pool.data.size_bytes;
+	options.clock_wait = run->pool.options.clock_wait;
+	options.clock_context = run->pool.options.clock_context;
+	*report = (struct tp_check_report)TP_CHECK_REPORT_INIT;
+	r = tp_check(run->pool.metadata.device, &options, report);
+	if (r)
+		image_pool_complain(&run->pool, "check: %d", r);
+
+	return report->worst;
+}
+
+/* What is lost or odd may be harmless; but a time near the last one ends
+ * snapshots, and needs_check all changes. */
+static bool is_sound(struct run *run)
+{
+	struct tp_check_report report;
+
+	return check(run, &report) <= TP_CHECK_LEAK &&
+	       !report.nr_by_kind[TP_FOUND_DETAILS_TIME] &&
+	       !report.needs_check && report.time < TPI_TIME_MAX / 2;
+}
+
+/* Sound pools stay so, and lose nothing that was not lost before. */
+static void check_end(struct run *run)
+{
+	enum tp_check_severity most = run->exercise->damage ? TP_CHECK_LEAK
+							    : TP_CHECK_WARNING;
+	struct tp_check_report report;
+
+	if (check(run, &report) > most && run->is_sound)
+		image_pool_complain(&run->pool, "check at the end: %s",
+				    tp_check_severity_name(report.worst));
+}
 
 /*---------------------------- reading everything ---------------------------*/
 
@@ -664,6 +709,7 @@ static void use_pool(struct run *run)
 	TRY(run, image_pool_close(&run->pool));
 	if (run->pool.options.flags & TP_POOL_READ_ONLY)
 		check_untouched(run, "a read-only pool");
+	check_end(run);
 }
 
 bool exercise(const struct exercise *exercise)
@@ -676,10 +722,13 @@ bool exercise(const struct exercise *exercise)
 	snprintf(run.pool.what, sizeof(run.pool.what), "%s, seed %llu, %s",
 		 exercise->specimen->name, (unsigned long long)exercise->seed,
 		 exercise->damage ? exercise->damage : "no damage");
-	memcpy(run.pool.metadata.bytes, damaged(&run),
-	       exercise->specimen->sizes.metadata_bytes);
+	image_device_put(&run.pool.metadata, damaged(&run),
+			 exercise->specimen->sizes.metadata_bytes);
 	choose_options(&run);
 	run.pool.is_trusted = exercise->shows;
+	run.is_sound = is_sound(&run);
+	if (!exercise->damage && !run.is_sound)
+		image_pool_complain(&run.pool, "the checker finds damage");
 	r = image_pool_open(&run.pool);
 	TRY(&run, r);
 	if (r)

@@ -203,6 +203,12 @@ void image_device_exit(struct image_device *image)
 	munmap(image->bytes, image->room_bytes);
 }
 
+void image_device_put(struct image_device *image, const void *bytes,
+		      uint64_t length)
+{
+	memcpy(image->bytes, bytes, length);
+}
+
 int image_device_save(const struct image_device *image)
 {
 	int fd = memfd_create(image->name, MFD_CLOEXEC);

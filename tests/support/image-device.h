@@ -42,6 +42,10 @@ void image_device_init(struct image_device *image, const char *name,
 		       uint64_t size, uint64_t room, uint64_t stripe,
 		       uint64_t kept, int fd);
 
+/* What lies at its start, for a device that keeps all. */
+void image_device_put(struct image_device *image, const void *bytes,
+		      uint64_t length);
+
 /* What is kept, in a file without a name; devices of these sizes can begin with
  * it, each for the price of what it changes. */
 int image_device_save(const struct image_device *image);
