@@ -612,6 +612,8 @@ static void judge_live(struct matrix *matrix)
 {
 	struct run *run = &matrix->run;
 
+	if (!matrix->met)
+		observer_heal(device_of(run, matrix->fault.device));
 	judge_mode(matrix);
 	end_act(run);
 	if (matrix->fault.lasting)

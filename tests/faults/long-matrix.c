@@ -1,0 +1,39 @@
+/*
+ * The fault matrix (crash-contract.md, 14), all of it: with everything that a
+ * device may answer, and of a write that fails nothing, half or all of it
+ * arriving; and on a pool with a thread of its own.
+ */
+#include "faults/matrix.h"
+
+/* F-01 to F-13, A1 to A5, B-ABORT, B-FLUSH-10, B-WRITE-5, R-57. */
+START_TEST(test_whatever_a_device_answers_nothing_that_was_promised_is_lost)
+{
+	static const struct matrix_extent extent = {
+		.kind = HOST_DRIVEN,
+		.check_each = 8,
+		.all_statuses = true,
+	};
+
+	ck_assert_uint_gt(matrix_sweep(&scenarios[_i], &extent), 0);
+}
+END_TEST
+
+START_TEST(test_nor_does_it_matter_who_runs_the_loop)
+{
+	static const struct matrix_extent extent = {
+		.kind = OWN_THREAD,
+		.check_each = 4,
+	};
+
+	if (!(scenarios[_i].flags & SCENARIO_TICKS))
+		ck_assert_uint_gt(matrix_sweep(&scenarios[_i], &extent), 0);
+}
+END_TEST
+
+int main(void)
+{
+	return RUN_TESTS(
+		"matrix", (int)nr_scenarios(),
+		test_whatever_a_device_answers_nothing_that_was_promised_is_lost,
+		test_nor_does_it_matter_who_runs_the_loop);
+}
