@@ -10,7 +10,7 @@ START_TEST(test_whatever_a_device_answers_nothing_that_was_promised_is_lost)
 {
 	static const struct matrix_extent extent = {
 		.kind = HOST_DRIVEN,
-		.check_each = 8,
+		.check_each = 32,
 		.all_statuses = true,
 	};
 
@@ -22,7 +22,7 @@ START_TEST(test_nor_does_it_matter_who_runs_the_loop)
 {
 	static const struct matrix_extent extent = {
 		.kind = OWN_THREAD,
-		.check_each = 4,
+		.check_each = 32,
 	};
 
 	if (!(scenarios[_i].flags & SCENARIO_TICKS))

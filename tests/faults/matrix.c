@@ -4,10 +4,10 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <thinpool/check.h>
 
 #include "faults/image.h"
 #include "faults/matrix.h"
-#include "pool/superblock.h"
 
 #define METADATA_BYTES MIB
 #define DATA_BYTES (40 * MIB)
@@ -235,20 +235,20 @@ static bool is_metadata(const struct io_event *event, enum tp_op op)
 	return event->op == op && !strcmp(event->name, "metadata");
 }
 
-/* A commit sends its metadata along with its flush of the data: one was on its
- * way when the other began. */
+/* A commit sends its metadata along with its flush of the data: since the last
+ * superblock some was on its way when the flush ended. */
 static bool is_commits_flush(struct run *run, unsigned end)
 {
-	unsigned begin = find_begin(run, end), nr_open = 0;
+	bool committing = false;
 
-	for (unsigned i = 0; i < end && (i < begin || !nr_open); i++) {
+	for (unsigned i = 0; i < end; i++) {
 		struct io_event event = io_log_get(&run->w.log, i);
 
-		if (is_metadata(&event, TP_WRITE) && event.offset)
-			nr_open += event.when == IO_BEGIN ? 1 : -1u;
+		if (is_metadata(&event, TP_WRITE))
+			committing = event.offset != 0;
 	}
 
-	return nr_open != 0;
+	return committing;
 }
 
 /* Some flush of a commit has failed. */
@@ -646,14 +646,26 @@ static void judge_closed(struct matrix *matrix)
 
 /*---------------------------- opened anew ----------------------------------*/
 
-/* As a checker does that found nothing wrong. */
-static void clear_needs_check(struct run *run)
+static void tell(void *context, const struct tp_check_finding *finding)
 {
-	struct tpi_disk_superblock *sb = (void *)run->w.metadata.bytes;
+	fprintf(stderr, "%s: %s\n", tp_check_place_name(finding->place),
+		finding->what);
+}
 
-	sb->header.flags = le32_make(le32_get(sb->header.flags) &
-				     ~TPI_SUPERBLOCK_NEEDS_CHECK);
-	tpi_seal(&tpi_superblock_validator, 0, sb);
+/* Nothing is wrong with the metadata, and nothing has leaked (M2); needs_check,
+ * if it was set, goes (NCK-03). */
+static void check(struct run *run)
+{
+	struct tp_check_options options = TP_CHECK_OPTIONS_INIT;
+	struct tp_check_report report = TP_CHECK_REPORT_INIT;
+
+	options.flags = TP_CHECK_CLEAR_NEEDS_CHECK;
+	options.nr_threads = 1;
+	options.data_bytes = run->w.data.size_bytes;
+	options.found = tell;
+	ck_ok(tp_check(run->w.metadata.device, &options, &report));
+	ck_assert_int_lt(report.worst, TP_CHECK_LEAK);
+	ck_assert_int_eq(report.cleared_needs_check, report.needs_check);
 }
 
 static void reopen(struct matrix *matrix, bool in_doubt)
@@ -703,13 +715,14 @@ static void judge_reopened(struct matrix *matrix)
 			       (matrix->was_failed || matrix->close_failed));
 	judge_needs_check(matrix);
 	ck_ok(run_close(run));
-	clear_needs_check(run);
+	check(run);
 	reopen(matrix, false);
 	ck_assert_int_eq(mode_of(run), TP_MODE_WRITE);
 	forget_seen(matrix);
 	write_to_all(run);
 	look_at_all(matrix, LEDGER_CRASHED);
 	ck_ok(run_close(run));
+	check(run);
 	if (matrix->nr_cases % matrix->extent->check_each == 0)
 		world_check(&run->w);
 	forget_seen(matrix);

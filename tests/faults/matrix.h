@@ -46,7 +46,7 @@ unsigned nr_scenarios(void);
 /* How thoroughly. */
 struct matrix_extent {
 	int kind;            /* HOST_DRIVEN, OWN_THREAD */
-	unsigned check_each; /* thin_check after every n-th case */
+	unsigned check_each; /* thin_check too, after every n-th case */
 	bool all_statuses;   /* what a device may answer, and how much of a
 			      * write arrives: each, or in turn */
 };

@@ -9,7 +9,7 @@ START_TEST(test_whichever_request_fails_nothing_that_was_promised_is_lost)
 {
 	static const struct matrix_extent extent = {
 		.kind = HOST_DRIVEN,
-		.check_each = 8,
+		.check_each = 32,
 	};
 
 	ck_assert_uint_gt(matrix_sweep(&scenarios[_i], &extent), 0);
@@ -21,7 +21,7 @@ START_TEST(test_nor_does_it_matter_who_runs_the_loop)
 {
 	static const struct matrix_extent extent = {
 		.kind = OWN_THREAD,
-		.check_each = 16,
+		.check_each = 32,
 	};
 
 	if (_i % 4 == 1)
