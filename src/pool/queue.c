@@ -144,6 +144,11 @@ void tp_queue_destroy(struct tp_queue *queue)
 
 	if (!queue)
 		return;
+	if (queue->in_end_io) {
+		tpi_error(-EDEADLK, "a queue is not destroyed from within an "
+				    "end_io of its own");
+		return;
+	}
 	while (queue->nr_unreaped) {
 		struct cancel cancel = { .queue = queue };
 
