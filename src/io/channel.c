@@ -86,8 +86,10 @@ static int check_range(struct tpi_channel *channel,
 				 device->name, (unsigned long long)length,
 				 (unsigned long long)offset,
 				 device->limits.logical_block_bytes);
+
+	/* It reached so far when the pool was opened: it has shrunk. */
 	if (!is_within(channel, offset, length))
-		return tpi_error(-EINVAL,
+		return tpi_error(-EIO,
 				 "%s: %llu bytes at %llu are beyond its end at "
 				 "%llu",
 				 device->name, (unsigned long long)length,

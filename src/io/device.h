@@ -68,7 +68,7 @@ void tpi_channel_close(struct tpi_channel *channel);
 /*
  * Hand in a request: any op, any flags, any length within the device, any
  * memory alignment (B-FUA-5, B-WRITE-4).  done() is called from poll, never
- * from here.  A range beyond the device's end ends with -EINVAL, an op that
+ * from here.  A range beyond the device's end ends with -EIO, an op that
  * it cannot do with -EOPNOTSUPP, a write to a read-only one with -EROFS.
  *
  * TP_WRITE_ZEROES is always possible; TP_DISCARD only where the device can.
