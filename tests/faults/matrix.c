@@ -4,9 +4,10 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <thinpool/check.h>
 
+#include "faults/failure.h"
 #include "faults/image.h"
+#include "faults/judge.h"
 #include "faults/matrix.h"
 
 #define METADATA_BYTES MIB
@@ -50,9 +51,7 @@ struct matrix {
 	struct fault fault;
 	int result;                 /* of the act */
 	bool met, superblock_began; /* in the act */
-	bool aborted, was_failed;   /* the pool, then */
-	bool close_failed;
-	char *seen[LEDGER_VOLUMES]; /* when it was last looked at */
+	struct judge judge;
 };
 
 static struct observer *device_of(struct run *run, enum fault_device device)
@@ -147,14 +146,6 @@ static void end(struct matrix *matrix)
 
 /*---------------------------- a case ---------------------------------------*/
 
-static void forget_seen(struct matrix *matrix)
-{
-	for (unsigned i = 0; i < LEDGER_VOLUMES; i++) {
-		free(matrix->seen[i]);
-		matrix->seen[i] = NULL;
-	}
-}
-
 static void open_all(struct run *run)
 {
 	ck_ok(run_open(run));
@@ -172,8 +163,8 @@ static void begin_case(struct matrix *matrix)
 	image_restore(&matrix->metadata, &run->w.metadata);
 	image_restore(&matrix->data, &run->w.data);
 	run->ledger = matrix->ledger;
-	matrix->was_failed = matrix->close_failed = false;
-	matrix->aborted = matrix->met = false;
+	matrix->judge = (struct judge){ .run = run };
+	matrix->met = false;
 	run->w.options.commit_interval_ms =
 		scenario->flags & SCENARIO_TICKS ? 1000 : TP_NEVER;
 	if (!(scenario->flags & SCENARIO_OPENS))
@@ -199,106 +190,7 @@ static void end_act(struct run *run)
 		;
 }
 
-/*---------------------------- what failed ----------------------------------*/
-
-static const char *const device_names[] = { "metadata", "data", "origin" };
-
-/* The first request that failed; the number of its end in the log. */
-static unsigned find_failure(struct run *run)
-{
-	unsigned nr = io_log_nr(&run->w.log);
-
-	for (unsigned i = 0; i < nr; i++) {
-		struct io_event event = io_log_get(&run->w.log, i);
-
-		if (event.when == IO_END && event.status)
-			return i;
-	}
-
-	return UINT_MAX;
-}
-
-static unsigned find_begin(struct run *run, unsigned end)
-{
-	struct io_event event = io_log_get(&run->w.log, end);
-	unsigned i = end;
-
-	while (io_log_get(&run->w.log, i).when != IO_BEGIN ||
-	       io_log_get(&run->w.log, i).id != event.id)
-		i--;
-
-	return i;
-}
-
-static bool is_metadata(const struct io_event *event, enum tp_op op)
-{
-	return event->op == op && !strcmp(event->name, "metadata");
-}
-
-/* A commit sends its metadata along with its flush of the data: since the last
- * superblock some was on its way when the flush ended. */
-static bool is_commits_flush(struct run *run, unsigned end)
-{
-	bool committing = false;
-
-	for (unsigned i = 0; i < end; i++) {
-		struct io_event event = io_log_get(&run->w.log, i);
-
-		if (is_metadata(&event, TP_WRITE))
-			committing = event.offset != 0;
-	}
-
-	return committing;
-}
-
-/* Some flush of a commit has failed. */
-static bool a_commits_flush_failed(struct run *run)
-{
-	unsigned nr = io_log_nr(&run->w.log);
-
-	for (unsigned i = 0; i < nr; i++) {
-		struct io_event event = io_log_get(&run->w.log, i);
-
-		if (event.when == IO_END && event.op == TP_FLUSH &&
-		    event.status && is_commits_flush(run, i))
-			return true;
-	}
-
-	return false;
-}
-
-/* Has a superblock been on its way? */
-static bool superblock_began(struct run *run)
-{
-	unsigned nr = io_log_nr(&run->w.log);
-
-	for (unsigned i = 0; i < nr; i++) {
-		struct io_event event = io_log_get(&run->w.log, i);
-
-		if (event.when == IO_BEGIN && is_metadata(&event, TP_WRITE) &&
-		    !event.offset)
-			return true;
-	}
-
-	return false;
-}
-
-/* The superblock, or the flush that makes it durable. */
-static bool is_superblocks(struct run *run, unsigned end)
-{
-	struct io_event event = io_log_get(&run->w.log, end);
-	unsigned i = find_begin(run, end);
-
-	if (event.op == TP_WRITE)
-		return !event.offset;
-	while (i-- > 0) {
-		event = io_log_get(&run->w.log, i);
-		if (event.when == IO_BEGIN && is_metadata(&event, TP_WRITE))
-			return !event.offset;
-	}
-
-	return false;
-}
+/*---------------------------- which row it is ------------------------------*/
 
 static unsigned metadata_row(struct matrix *matrix, unsigned failure)
 {
@@ -307,15 +199,15 @@ static unsigned metadata_row(struct matrix *matrix, unsigned failure)
 	if (matrix->fault.op == TP_READ && !run->w.pool)
 		return matrix->scenario->flags & SCENARIO_OPENS ? 13 : 12;
 	if (matrix->fault.op == TP_READ)
-		return matrix->aborted ? 12 : 11;
+		return matrix->judge.aborted ? 12 : 11;
 
-	return is_superblocks(run, failure) ? 9 : 8;
+	return failure_is_superblocks(&run->w.log, failure) ? 9 : 8;
 }
 
 static unsigned row_of(struct matrix *matrix)
 {
 	const struct scenario *scenario = matrix->scenario;
-	unsigned failure = find_failure(&matrix->run);
+	unsigned failure = failure_find(&matrix->run.w.log);
 
 	if (matrix->fault.device == ON_ORIGIN)
 		return scenario->read_row;
@@ -325,7 +217,7 @@ static unsigned row_of(struct matrix *matrix)
 	case TP_READ:
 		return scenario->read_row;
 	case TP_FLUSH:
-		return a_commits_flush_failed(&matrix->run) ? 6 : 7;
+		return failure_of_a_commits_flush(&matrix->run.w.log) ? 6 : 7;
 	case TP_DISCARD:
 		return 0; /* nobody minds (B-DISC-7) */
 	default:
@@ -361,193 +253,22 @@ static void judge_mode(struct matrix *matrix)
 	struct tp_pool_status status = world_status(&matrix->run.w);
 	unsigned row;
 
-	matrix->was_failed = status.mode == TP_MODE_FAILED;
-	matrix->aborted = status.mode >= TP_MODE_READ_ONLY;
+	matrix->judge.failed = status.mode == TP_MODE_FAILED;
+	matrix->judge.aborted = status.mode >= TP_MODE_READ_ONLY;
 	if (!matrix->met) {
 		ck_assert_int_eq(status.mode, TP_MODE_WRITE);
 		return;
 	}
 	row = row_of(matrix);
 	matrix->rows |= ROW(row);
-	if (matrix->was_failed)
+	if (matrix->judge.failed)
 		matrix->rows |= ROW(10);
 	ck_assert_msg(is_allowed_mode(matrix, row, status.mode),
 		      "F-%02u leaves the mode '%s'", row,
 		      tp_pool_mode_name(status.mode));
-	if (!matrix->was_failed)
+	if (!matrix->judge.failed)
 		ck_assert_int_eq(status.needs_check,
 				 status.mode == TP_MODE_READ_ONLY);
-}
-
-/*---------------------------- contents -------------------------------------*/
-
-/* The whole of it, in the slot of the volume; the status. */
-static int read_volume(struct matrix *matrix, unsigned slot, char *bytes)
-{
-	struct run *run = &matrix->run;
-	struct io io;
-	int r = run_open_thin(run, run->ledger.volumes[slot].id);
-
-	if (r)
-		return r;
-	io_init(&io, TP_READ, bytes, 0, RUN_THIN_BYTES, 0);
-	io_submit(&io, run->queue, run->thins[slot]);
-
-	return run_io(run, &io);
-}
-
-static void look_at(struct matrix *matrix, unsigned slot, enum ledger_view view)
-{
-	char *bytes = malloc(RUN_THIN_BYTES);
-
-	ck_assert_ptr_nonnull(bytes);
-	ck_ok(read_volume(matrix, slot, bytes));
-	ledger_check(&matrix->run.ledger.volumes[slot], view, bytes, 0,
-		     RUN_THIN_BYTES);
-	if (matrix->seen[slot])
-		ck_assert_msg(!memcmp(bytes, matrix->seen[slot],
-				      RUN_THIN_BYTES),
-			      "what volume %u held has changed",
-			      matrix->run.ledger.volumes[slot].id);
-	free(matrix->seen[slot]);
-	matrix->seen[slot] = bytes;
-}
-
-static void look_at_all(struct matrix *matrix, enum ledger_view view)
-{
-	for (unsigned i = 0; i < LEDGER_VOLUMES; i++)
-		if (matrix->run.ledger.volumes[i].exists)
-			look_at(matrix, i, view);
-}
-
-/* The device's own, or -EIO for those that would mean something else. */
-static bool is_io_error(const struct matrix *matrix, int r)
-{
-	int status = matrix->fault.status;
-
-	return r == -EIO ||
-	       (r == status && (status == -ENOLINK || status == -ENOMEM));
-}
-
-static bool is_unsealed(const struct ledger_volume *volume)
-{
-	for (unsigned i = 0; i < volume->nr_ops; i++)
-		if (!volume->ops[i].sealed)
-			return true;
-
-	return false;
-}
-
-/* After an abort: who lost something is told so, and goes on being told, and
- * who did not is not (A2, R-57). */
-static void judge_flush(struct matrix *matrix, struct ledger_volume *volume,
-			int r)
-{
-	if (matrix->was_failed)
-		ck_assert_int_eq(r, -EIO);
-	else if (!is_unsealed(volume) && !volume->touched)
-		ck_assert_msg(!r, "volume %u lost nothing, and its flush fails",
-			      volume->id);
-	if (r)
-		volume->marked = true;
-}
-
-/* Each twice, for what was lost is not made good by trying again. */
-static void flush_all(struct matrix *matrix, bool healed)
-{
-	struct run *run = &matrix->run;
-
-	for (unsigned i = 0; i < LEDGER_VOLUMES; i++) {
-		struct ledger_volume *volume = &run->ledger.volumes[i];
-
-		if (matrix->was_failed && !run->thins[i])
-			continue; /* nor can it be opened */
-		for (unsigned k = 0; volume->exists && k < 2; k++) {
-			int r = run_flush(run, volume->id);
-
-			ck_assert(!r || is_io_error(matrix, r));
-			if (matrix->aborted && healed)
-				judge_flush(matrix, volume, r);
-		}
-	}
-}
-
-static void expect_nothing_works(struct matrix *matrix)
-{
-	static char bytes[RUN_THIN_BYTES];
-
-	for (unsigned i = 0; i < LEDGER_VOLUMES; i++)
-		if (matrix->run.thins[i])
-			ck_assert_int_eq(read_volume(matrix, i, bytes), -EIO);
-	ck_assert_int_eq(tp_pool_commit(matrix->run.w.pool), -EOPNOTSUPP);
-}
-
-/*---------------------------- the pool -------------------------------------*/
-
-static void expect_fact(const struct ledger_fact *fact, uint64_t value,
-			bool in_doubt, const char *what)
-{
-	ck_assert_msg(
-		value == fact->value || (in_doubt && value == fact->other),
-		"%s is %llu, and was %llu", what, (unsigned long long)value,
-		(unsigned long long)fact->value);
-}
-
-struct listing {
-	struct ledger *ledger;
-	bool in_doubt, there[LEDGER_VOLUMES];
-};
-
-static int list_one(const struct tp_thin_info *info, void *context)
-{
-	struct listing *listing = context;
-	struct ledger_volume *volume = ledger_volume(listing->ledger, info->id);
-
-	listing->there[volume - listing->ledger->volumes] = true;
-
-	return 0;
-}
-
-/* Which volumes there are (K1, K3, K5); after that it is known. */
-static void judge_listing(struct matrix *matrix, bool in_doubt)
-{
-	struct listing listing = { .ledger = &matrix->run.ledger };
-
-	ck_ok(tp_pool_list_thins(matrix->run.w.pool, list_one, &listing));
-	for (unsigned i = 0; i < LEDGER_VOLUMES; i++) {
-		struct ledger_volume *volume = &listing.ledger->volumes[i];
-
-		if (!volume->nr_ops)
-			continue;
-		ck_assert_msg(listing.there[i] == volume->exists ||
-				      (in_doubt && volume->doubtful),
-			      "volume %u is %s", volume->id,
-			      listing.there[i] ? "there" : "gone");
-		volume->exists = listing.there[i];
-		if (in_doubt)
-			volume->doubtful = false;
-	}
-}
-
-/* K1, K2, K4, K5. */
-static void judge_facts(struct matrix *matrix, bool in_doubt)
-{
-	struct tp_pool_status status = world_status(&matrix->run.w);
-	struct ledger *ledger = &matrix->run.ledger;
-
-	expect_fact(&ledger->transaction_id, status.transaction_id, in_doubt,
-		    "the transaction id");
-	expect_fact(&ledger->held, status.held_root != 0, in_doubt,
-		    "a metadata snapshot");
-	expect_fact(&ledger->data_blocks, status.data_blocks, in_doubt,
-		    "the number of data blocks");
-	expect_fact(&ledger->metadata_blocks, status.metadata_blocks, in_doubt,
-		    "the number of metadata blocks");
-	judge_listing(matrix, in_doubt);
-	ledger->transaction_id.value = status.transaction_id;
-	ledger->held.value = status.held_root != 0;
-	ledger->data_blocks.value = status.data_blocks;
-	ledger->metadata_blocks.value = status.metadata_blocks;
 }
 
 /* Of the last commit all is settled, and passed down. */
@@ -586,7 +307,7 @@ static void try_again(struct matrix *matrix)
 
 	if (something_was_lost(run))
 		return;
-	forget_seen(matrix);
+	judge_forget(&matrix->judge);
 	if (matrix->result)
 		ck_ok(matrix->scenario->act(run));
 	end_act(run);
@@ -595,6 +316,15 @@ static void try_again(struct matrix *matrix)
 }
 
 /*---------------------------- the live pool --------------------------------*/
+
+/* The device's own, or -EIO for those that would mean something else. */
+static bool is_io_error(const struct matrix *matrix, int r)
+{
+	int status = matrix->fault.status;
+
+	return r == -EIO ||
+	       (r == status && (status == -ENOLINK || status == -ENOMEM));
+}
 
 static void judge_result(struct matrix *matrix)
 {
@@ -617,15 +347,15 @@ static void judge_live(struct matrix *matrix)
 	judge_mode(matrix);
 	end_act(run);
 	if (matrix->fault.lasting)
-		flush_all(matrix, false);
+		judge_flushes(&matrix->judge, false);
 	observer_heal(device_of(run, matrix->fault.device));
-	flush_all(matrix, true);
+	judge_flushes(&matrix->judge, true);
 	if (mode_of(run) == TP_MODE_FAILED) {
-		expect_nothing_works(matrix);
+		judge_nothing_works(&matrix->judge);
 		return;
 	}
-	judge_facts(matrix, false);
-	look_at_all(matrix, run_view(run));
+	judge_facts(&matrix->judge, false);
+	judge_contents(&matrix->judge, run_view(run));
 	if (mode_of(run) == TP_MODE_WRITE)
 		try_again(matrix);
 }
@@ -644,104 +374,20 @@ static void judge_closed(struct matrix *matrix)
 		ck_assert(image_is_same(&matrix->metadata, &run->w.metadata));
 }
 
-/*---------------------------- opened anew ----------------------------------*/
-
-static void tell(void *context, const struct tp_check_finding *finding)
-{
-	fprintf(stderr, "%s: %s\n", tp_check_place_name(finding->place),
-		finding->what);
-}
-
-/* Nothing is wrong with the metadata, and nothing has leaked (M2); needs_check,
- * if it was set, goes (NCK-03). */
-static void check(struct run *run)
-{
-	struct tp_check_options options = TP_CHECK_OPTIONS_INIT;
-	struct tp_check_report report = TP_CHECK_REPORT_INIT;
-
-	options.flags = TP_CHECK_CLEAR_NEEDS_CHECK;
-	options.nr_threads = 1;
-	options.data_bytes = run->w.data.size_bytes;
-	options.found = tell;
-	ck_ok(tp_check(run->w.metadata.device, &options, &report));
-	ck_assert_int_lt(report.worst, TP_CHECK_LEAK);
-	ck_assert_int_eq(report.cleared_needs_check, report.needs_check);
-}
-
-static void reopen(struct matrix *matrix, bool in_doubt)
-{
-	ck_ok(run_open(&matrix->run));
-	judge_facts(matrix, in_doubt);
-
-	/* What was lost is lost, and no later close seals it. */
-	for (unsigned i = 0; i < LEDGER_VOLUMES; i++)
-		matrix->run.ledger.volumes[i].marked = true;
-	look_at_all(matrix, LEDGER_CRASHED);
-}
-
-/* needs_check outlives the pool (NCK-02), and only then is it set. */
-static void judge_needs_check(struct matrix *matrix)
-{
-	struct tp_pool_status status = world_status(&matrix->run.w);
-
-	ck_assert_int_eq(status.mode, status.needs_check ? TP_MODE_READ_ONLY
-							 : TP_MODE_WRITE);
-	if (matrix->aborted && !matrix->was_failed)
-		ck_assert(status.needs_check);
-	if (!matrix->aborted && !matrix->close_failed)
-		ck_assert(!status.needs_check);
-}
-
-static void write_to_all(struct run *run)
-{
-	for (unsigned i = 0; i < LEDGER_VOLUMES; i++) {
-		struct ledger_volume *volume = &run->ledger.volumes[i];
-
-		if (!volume->exists)
-			continue;
-		ck_ok(run_write(run, volume->id, WORLD_BLOCK / 2, WORLD_BLOCK,
-				0));
-		ck_ok(run_write(run, volume->id, 7 * WORLD_BLOCK, 512, TP_FUA));
-	}
-}
-
-/* The contents are one state of the rules', and stay it; then the pool works as
- * any other. */
-static void judge_reopened(struct matrix *matrix)
-{
-	struct run *run = &matrix->run;
-
-	reopen(matrix, matrix->superblock_began &&
-			       (matrix->was_failed || matrix->close_failed));
-	judge_needs_check(matrix);
-	ck_ok(run_close(run));
-	check(run);
-	reopen(matrix, false);
-	ck_assert_int_eq(mode_of(run), TP_MODE_WRITE);
-	forget_seen(matrix);
-	write_to_all(run);
-	look_at_all(matrix, LEDGER_CRASHED);
-	ck_ok(run_close(run));
-	check(run);
-	if (matrix->nr_cases % matrix->extent->check_each == 0)
-		world_check(&run->w);
-	forget_seen(matrix);
-}
-
 /*---------------------------- all of them ----------------------------------*/
 
 static void describe(const struct matrix *matrix)
 {
+	static const char *const devices[] = { "metadata", "data", "origin" };
 	static const char *const ops[] = { "read", "write", "flush", "discard",
 					   "write-zeroes" };
 	static const char *const arrivals[] = { "nothing", "half", "all" };
 	const struct fault *fault = &matrix->fault;
 
 	fprintf(stderr, "%s: %s %s %u fails %s with %d, %s of it arrives\n",
-		matrix->scenario->name, device_names[fault->device],
-		ops[fault->op], fault->skip,
-		fault->lasting ? "for good" : "once", fault->status,
-		arrivals[fault->arrival]);
+		matrix->scenario->name, devices[fault->device], ops[fault->op],
+		fault->skip, fault->lasting ? "for good" : "once",
+		fault->status, arrivals[fault->arrival]);
 }
 
 static void arm(struct matrix *matrix)
@@ -770,17 +416,20 @@ static void run_case(struct matrix *matrix)
 	arm(matrix);
 	matrix->result = matrix->scenario->act(run);
 	run_wait(run);
-	matrix->met = find_failure(run) != UINT_MAX;
-	matrix->superblock_began = superblock_began(run);
+	matrix->met = failure_find(&run->w.log) != UINT_MAX;
+	matrix->superblock_began = failure_superblock_began(&run->w.log);
 	judge_result(matrix);
 	if (run->w.pool)
 		judge_live(matrix);
 	else
 		judge_closed(matrix);
-	matrix->close_failed = run->w.pool ? run_close(run) : matrix->result;
+	matrix->judge.close_failed = run->w.pool ? run_close(run)
+						 : matrix->result;
 	act_again(matrix);
 	ck_ok(run_close(run));
-	judge_reopened(matrix);
+	judge_reopened(&matrix->judge, matrix->superblock_began);
+	if (matrix->nr_cases % matrix->extent->check_each == 0)
+		world_check(&run->w);
 }
 
 /* Nothing fails: what there is to fail, and what it should come to. */
@@ -803,14 +452,15 @@ static void run_without_fault(struct matrix *matrix)
 	if (run->w.pool)
 		matrix->used = used_at_last(run);
 	ck_ok(run_close(run));
-	judge_reopened(matrix);
+	judge_reopened(&matrix->judge, false);
 	world_check(&run->w);
 }
 
 /* Some of which mean something else to the library. */
-static const int statuses[] = { -EIO,         -ENOSPC,  -ENODATA,  -EAGAIN,
-				-EINPROGRESS, -EFBIG,   -EEXIST,   -ENOMEM,
-				-EILSEQ,      -ENOLINK, -ECANCELED };
+static const int
+	statuses[] = { -EIO,       -ENOSPC, -ENODATA, -EAGAIN, -EINPROGRESS,
+		       -EFBIG,     -EEXIST, -ENOMEM,  -EILSEQ, -ENOLINK,
+		       -ECANCELED, 512 /* less than all */ };
 #define NR_STATUSES (sizeof(statuses) / sizeof(statuses[0]))
 
 static void run_variants(struct matrix *matrix)
