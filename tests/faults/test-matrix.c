@@ -1,6 +1,6 @@
 /*
  * The fault matrix (crash-contract.md, 14): each request of each kind of
- * operation fails, once and for good.  The rest of it is in long-matrix.c.
+ * operation fails, once and for good.  The rest of it is in long-whole-matrix.c.
  */
 #include "faults/matrix.h"
 
