@@ -24,6 +24,26 @@ struct tpi_counters {
 int tpi_counters_init(struct tpi_counters *counters, uint64_t nr_blocks);
 void tpi_counters_exit(struct tpi_counters *counters);
 
+/* The count of this block will be wanted soon: mappings lead all over the
+ * counts, and memory is slow. */
+static inline void tpi_counters_prefetch(const struct tpi_counters *counters,
+					 uint64_t block)
+{
+	const _Atomic(uint32_t) *page;
+
+	if (block / TPI_BITMAP_ENTRIES >= counters->nr_pages)
+		return;
+	page = atomic_load_explicit(
+		&counters->pages[block / TPI_BITMAP_ENTRIES],
+		memory_order_acquire);
+	if (page)
+		__builtin_prefetch(
+			(const void *)&page[block % TPI_BITMAP_ENTRIES]);
+}
+
+/* How many blocks before it is. */
+#define TPI_COUNTERS_AHEAD 16u
+
 /* One more; the caller knows that the block's bitmap is there.  Any thread. */
 void tpi_counters_add(struct tpi_counters *counters, uint64_t block);
 

@@ -155,6 +155,15 @@ static void note_keys(struct tpi_check_block *known,
 
 /*---------------------------- mappings -------------------------------------*/
 
+static void prefetch_count(const struct tpi_check *check,
+			   const struct tpi_check_block *known,
+			   const le64 *values, uint32_t i)
+{
+	if (check->counting && i < known->nr)
+		tpi_counters_prefetch(check->counting,
+				      tpi_mapping_dblock(le64_get(values[i])));
+}
+
 /* Its bitmap is there, so that it can be counted. */
 static bool can_be_counted(const struct tpi_check *check, tp_dblock block)
 {
@@ -173,6 +182,7 @@ static void count_mappings(struct tpi_check *check,
 		tpi_mapping mapping = le64_get(values[i]);
 		tp_dblock block = tpi_mapping_dblock(mapping);
 
+		prefetch_count(check, known, values, i + TPI_COUNTERS_AHEAD);
 		if (tpi_mapping_time(mapping) > known->max_time)
 			known->max_time = tpi_mapping_time(mapping);
 		if (block >= check->data.nr_blocks) {

@@ -238,6 +238,23 @@ static uint32_t *met_owners(struct sharing *sharing, tp_dblock block)
 	return *page ? *page + block % TPI_BITMAP_ENTRIES : NULL;
 }
 
+static void prefetch_entry(const struct sharing *sharing,
+			   const struct tpi_node *node, uint32_t i)
+{
+	const le64 *values = tpi_node_values(node, 0);
+	const uint32_t *page = NULL;
+	tp_dblock block;
+
+	if (i >= tpi_node_nr(node))
+		return;
+	block = tpi_mapping_dblock(le64_get(values[i]));
+	tpi_counters_prefetch(sharing->counts, block);
+	if (block < sharing->check->data.nr_blocks)
+		page = sharing->met[block / TPI_BITMAP_ENTRIES];
+	if (page)
+		__builtin_prefetch(page + block % TPI_BITMAP_ENTRIES);
+}
+
 /* Entries of one leaf that are wrong in the same way are told together. */
 struct wrong_entries {
 	uint32_t nr, first;
@@ -333,6 +350,7 @@ static int judge_leaf(void *context, tp_mblock block, const void *data,
 	for (uint32_t i = 0; i < tpi_node_nr(node) && !r; i++) {
 		bool is_unsafe, is_twice;
 
+		prefetch_entry(sharing, node, i + TPI_COUNTERS_AHEAD);
 		r = judge_entry(sharing, member, le64_get(values[i]),
 				&is_unsafe, &is_twice);
 		if (is_unsafe)

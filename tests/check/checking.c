@@ -12,6 +12,16 @@
 
 #include "io/iov.h"
 
+/* libcheck's own assertions are for within tests; an image is made before. */
+static void must(int error)
+{
+	if (!error)
+		return;
+	fprintf(stderr, "no image: %s, %s\n", tp_strerror(error),
+		tp_last_error());
+	abort();
+}
+
 /*---------------------------- a device -------------------------------------*/
 
 static int byte_read(void *context, const struct iovec *iov, int iovcnt,
@@ -62,7 +72,7 @@ void byte_device_init(struct byte_device *device, char *bytes, uint64_t size)
 	};
 
 	*device = (struct byte_device){ .bytes = bytes, .size_bytes = size };
-	ck_ok(tp_device_new(&ops, device, &device->device));
+	must(tp_device_new(&ops, device, &device->device));
 }
 
 void byte_device_exit(struct byte_device *device)
@@ -82,7 +92,7 @@ static struct tp_thin *open_thin(struct tp_pool *pool, uint32_t id)
 	struct tp_thin *thin;
 
 	options.size = THIN_BYTES;
-	ck_ok(tp_thin_open(pool, id, &options, &thin));
+	must(tp_thin_open(pool, id, &options, &thin));
 
 	return thin;
 }
@@ -95,36 +105,36 @@ static void touch(struct tp_pool *pool, uint32_t id, unsigned begin,
 	static const char sector[TP_SECTOR_SIZE] = { 1 };
 
 	for (unsigned i = begin; i < end; i++)
-		ck_ok(tp_thin_write(thin, sector, sizeof(sector),
-				    (uint64_t)i * BLOCK, 0));
-	ck_ok(tp_thin_close(thin));
+		must(tp_thin_write(thin, sector, sizeof(sector),
+				   (uint64_t)i * BLOCK, 0));
+	must(tp_thin_close(thin));
 }
 
 static void make_thins(struct tp_pool *pool)
 {
-	ck_ok(tp_pool_create_thin(pool, 1));
+	must(tp_pool_create_thin(pool, 1));
 	touch(pool, 1, 0, NR_BLOCKS);
 	for (uint32_t id = 2; id <= 4; id++) {
-		ck_ok(tp_pool_create_snapshot(pool, id, 1));
+		must(tp_pool_create_snapshot(pool, id, 1));
 		touch(pool, id, 10 * id, 10 * id + 1);
 		touch(pool, id, 200 + 10 * id, 200 + 10 * id + 1);
 	}
 	for (uint32_t id = 5; id <= 8; id++)
-		ck_ok(tp_pool_create_snapshot(pool, id, 4));
-	ck_ok(tp_pool_create_thin(pool, 9));
+		must(tp_pool_create_snapshot(pool, id, 4));
+	must(tp_pool_create_thin(pool, 9));
 	touch(pool, 9, 0, NR_BLOCKS);
-	ck_ok(tp_pool_create_thin(pool, 10));
-	ck_ok(tp_pool_create_thin(pool, 12));
+	must(tp_pool_create_thin(pool, 10));
+	must(tp_pool_create_thin(pool, 12));
 	touch(pool, 12, 0, 20);
-	ck_ok(tp_pool_create_snapshot(pool, 13, 12));
+	must(tp_pool_create_snapshot(pool, 13, 12));
 	touch(pool, 13, 0, 1);
-	ck_ok(tp_pool_reserve_metadata_snapshot(pool));
-	ck_ok(tp_pool_create_thin(pool, 11));
+	must(tp_pool_reserve_metadata_snapshot(pool));
+	must(tp_pool_create_thin(pool, 11));
 	touch(pool, 11, 0, 10);
-	ck_ok(tp_pool_delete_thin(pool, 11));
+	must(tp_pool_delete_thin(pool, 11));
 }
 
-char *make_image(void)
+static char *build_image(void)
 {
 	struct tp_pool_options options = TP_POOL_OPTIONS_INIT;
 	char *bytes = calloc(1, IMAGE_BYTES);
@@ -132,19 +142,31 @@ char *make_image(void)
 	struct tp_device *data;
 	struct tp_pool *pool;
 
-	ck_assert_ptr_nonnull(bytes);
+	must(bytes ? 0 : -ENOMEM);
 	byte_device_init(&metadata, bytes, IMAGE_BYTES);
-	ck_ok(tp_device_open_memory(32768ull * BLOCK, &data));
-	ck_ok(tp_pool_format(metadata.device, data, NULL));
+	must(tp_device_open_memory(32768ull * BLOCK, &data));
+	must(tp_pool_format(metadata.device, data, NULL));
 	options.flags = TP_POOL_HOST_DRIVEN | TP_POOL_SKIP_ZEROING;
 	options.commit_interval_ms = TP_NEVER;
-	ck_ok(tp_pool_open(metadata.device, data, &options, &pool));
+	must(tp_pool_open(metadata.device, data, &options, &pool));
 	make_thins(pool);
-	ck_ok(tp_pool_close(pool));
+	must(tp_pool_close(pool));
 	tp_device_unref(data);
 	byte_device_exit(&metadata);
 
 	return bytes;
+}
+
+char *make_image(void)
+{
+	static char *image; /* what a fork has, it need not build */
+	char *bytes = malloc(IMAGE_BYTES);
+
+	must(bytes ? 0 : -ENOMEM);
+	if (!image)
+		image = build_image();
+
+	return memcpy(bytes, image, IMAGE_BYTES);
 }
 
 /*---------------------------- checking -------------------------------------*/

@@ -43,7 +43,8 @@ void byte_device_exit(struct byte_device *device);
  *	thin 10       empty
  *	thins 12, 13  20 blocks, and a snapshot written a little since
  *
- * and a metadata snapshot, since which a thin has come and gone.
+ * and a metadata snapshot, since which a thin has come and gone.  It is built
+ * once; call it before tests are forked, to build it for all of them.
  */
 char *make_image(void);
 

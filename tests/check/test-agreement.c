@@ -8,6 +8,8 @@
  *   - An underfull node, and figures of free space that are too high, are
  *     damage to metadata-verify.  For us they are leaks: nothing is at risk,
  *     and the latter --repair sets right.
+ *   - With more blocks allocated than there are a pool does not open, which is
+ *     fatal; metadata-verify takes it for a figure like others.
  *   - A superblock that is not right is unreadable to us, and we stop there;
  *     metadata-verify goes on if the magic number is right.
  *   - thin_check does not look at data counts, details, superblock fields and
@@ -23,8 +25,9 @@
 #include "support/oracles.h"
 #include "support/pattern.h"
 
-#define QUICK_SEEDS 60
-#define MANY_SEEDS 1500
+/* Most of the time goes to metadata-verify. */
+#define QUICK_SEEDS 12
+#define MANY_SEEDS 250
 
 enum { VERIFY_CLEAN, VERIFY_LEAKS, VERIFY_DAMAGE, VERIFY_UNREADABLE };
 
@@ -43,7 +46,9 @@ static bool agrees_with_verify(const struct tp_check_report *report, int status)
 	case VERIFY_CLEAN:
 		return report->worst <= TP_CHECK_WARNING;
 	case VERIFY_LEAKS:
-		return report->worst == TP_CHECK_LEAK;
+		return report->worst == TP_CHECK_LEAK ||
+		       (report->worst == TP_CHECK_FATAL &&
+			report->nr_by_kind[TP_FOUND_NR_ALLOCATED]);
 	case VERIFY_DAMAGE:
 		return report->worst >= TP_CHECK_CORRUPTION ||
 		       (report->worst == TP_CHECK_LEAK && is_mild(report));
@@ -72,8 +77,10 @@ static void compare(uint64_t seed, const char *bytes,
 
 	oracle_file(path, bytes, IMAGE_BYTES);
 	all = oracle_status(ORACLE_THIN_CHECK, path, false);
-	fatal = oracle_status(ORACLE_THIN_CHECK " --ignore-non-fatal-errors",
-			      path, false);
+	fatal = all <= 0 ? all
+			 : oracle_status(ORACLE_THIN_CHECK
+					 " --ignore-non-fatal-errors",
+					 path, false);
 	if (verify)
 		verified = oracle_status(verify, path, false);
 	unlink(path);

@@ -333,6 +333,8 @@ END_TEST
 
 int main(void)
 {
+	free(make_image());
+
 	return RUN_TESTS(
 		"check/call", 1, test_bad_arguments_are_refused,
 		test_a_device_without_a_pool_is_something_found,

@@ -170,6 +170,8 @@ END_TEST
 
 int main(void)
 {
+	free(make_image());
+
 	return RUN_TESTS("check/hostile", 1, test_any_damage_can_be_checked,
 			 test_ways_without_number_are_not_all_taken,
 			 test_mappings_all_over_take_no_memory);

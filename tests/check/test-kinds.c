@@ -707,6 +707,8 @@ END_TEST
 
 int main(void)
 {
+	free(make_image());
+
 	return RUN_TESTS("check/kinds", NR_CASES,
 			 test_damage_is_found_and_nothing_else);
 }

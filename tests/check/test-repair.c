@@ -392,6 +392,8 @@ END_TEST
 
 int main(void)
 {
+	free(make_image());
+
 	return RUN_TESTS(
 		"check/repair", 1, test_leaks_are_repaired,
 		test_nothing_is_touched_where_there_is_worse_or_nothing,

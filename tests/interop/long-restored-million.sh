@@ -34,6 +34,14 @@ took "open, list 2000000 mappings and close" "$begin"
 cmp before ours
 sound --tolerate-restore
 
+step "checked"
+begin=$(now)
+thin_check -q metadata
+took "thin_check" "$begin"
+begin=$(now)
+"${THINPOOL:?}" check --quiet metadata
+took "thinpool check, which counts data blocks and looks at sharing too" "$begin"
+
 step "changed"
 tool - <<S
 write 1 $((500000 * 128)) $((20 * 128)) a

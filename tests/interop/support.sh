@@ -51,6 +51,9 @@ verified_mappings() { "$verify" --dump "$@" | cut -d' ' -f1-3; }
 # sound [VERIFY_OPTION]: the checkers find nothing.
 sound() {
 	thin_check -q metadata || die "thin_check: $(thin_check metadata 2>&1)"
+	if [ -n "${THINPOOL-}" ]; then
+		"$THINPOOL" check metadata >check.log 2>&1 || die "thinpool check: $(cat check.log)"
+	fi
 	"$verify" "$@" metadata || die "metadata-verify exits with $?"
 }
 
