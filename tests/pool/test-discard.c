@@ -349,6 +349,82 @@ START_TEST(test_discards_under_a_writer_leave_old_new_or_zero)
 }
 END_TEST
 
+/*---------------------------- cut short -------------------------------------*/
+
+/* A write to block 0 that the data device keeps: what comes behind it on the
+ * block waits. */
+static void hold_write(struct io *write, struct tp_queue *queue,
+		       struct tp_thin *thin)
+{
+	observer_hold_next(&w.data, OPS(TP_WRITE), 1);
+	io_init(write, TP_WRITE, buffer, 0, 4096, 0);
+	io_submit(write, queue, thin);
+	world_until(&w, w.data.nr_held == 1);
+}
+
+/* api.md: whoever closes does not wait for the rest of a huge discard; what it
+ * has not done stays mapped. */
+START_TEST(test_closing_ends_the_rest_of_a_huge_discard)
+{
+	uint64_t size = 1ull << 40;
+	struct tp_queue *queue;
+	struct tp_thin *thin;
+	struct io write, discard;
+
+	world_begin(&w, _i);
+	thin = world_new_thin(&w, 0, size);
+	thin_fill(thin, size / 2, WORLD_BLOCK, 1);
+	ck_ok(tp_queue_create(w.pool, 8, &queue));
+	hold_write(&write, queue, thin);
+	io_init(&discard, TP_DISCARD, NULL, 0, size, 0);
+	io_submit(&discard, queue, thin);
+	world_idle(&w);
+	ck_assert_int_eq(tp_thin_close(thin), -EBUSY);
+	observer_release(&w.data);
+	ck_ok(io_wait(&w, &write, queue));
+	ck_assert_int_eq(io_wait(&w, &discard, queue), -ECANCELED);
+	tp_queue_destroy(queue);
+	ck_ok(tp_thin_close(thin));
+	thin = world_open_thin(&w, 0, size);
+	thin_verify(thin, size / 2, WORLD_BLOCK, 1);
+	end_with(thin);
+}
+END_TEST
+
+/* B-ABORT-3, B-DISC-14: what was waiting to unmap when the pool stopped writing
+ * has no effect: a discard says so by nothing, zeroes that were asked for must
+ * be there, and are not. */
+START_TEST(test_what_waits_to_unmap_at_an_abort_has_no_effect)
+{
+	struct io write, discard, zeroes;
+	struct tp_queue *queue;
+	struct tp_thin *thin, *other;
+
+	world_begin(&w, _i);
+	other = world_new_thin(&w, 1, THIN_BYTES);
+	thin = world_new_thin(&w, 0, THIN_BYTES);
+	thin_fill(thin, WORLD_BLOCK, 3 * WORLD_BLOCK, 1);
+	ck_ok(tp_pool_commit(w.pool));
+	ck_ok(tp_queue_create(w.pool, 8, &queue));
+	hold_write(&write, queue, thin);
+	io_init(&discard, TP_DISCARD, NULL, 0, 2 * WORLD_BLOCK, 0);
+	io_submit(&discard, queue, thin);
+	io_init(&zeroes, TP_WRITE_ZEROES, NULL, 0, 3 * WORLD_BLOCK, 0);
+	io_submit(&zeroes, queue, thin);
+	thin_fill(other, 0, WORLD_BLOCK, 2);
+	observer_fail(&w.metadata, OPS(TP_FLUSH), 0, 1, -EIO);
+	ck_assert_int_eq(tp_thin_flush(other), -EIO);
+	observer_release(&w.data);
+	ck_assert_int_eq(io_wait(&w, &write, queue), -EIO);
+	ck_ok(io_wait(&w, &discard, queue));
+	ck_assert_int_eq(io_wait(&w, &zeroes, queue), -EIO);
+	thin_verify(thin, WORLD_BLOCK, 3 * WORLD_BLOCK, 1);
+	tp_queue_destroy(queue);
+	ck_ok(tp_thin_close(other));
+	end_with(thin);
+}
+END_TEST
+
 int main(void)
 {
 	return RUN_TESTS(
@@ -366,5 +442,7 @@ int main(void)
 		test_a_block_is_not_reused_while_its_discard_is_under_way,
 		test_a_discard_that_the_device_fails_frees_all_the_same,
 		test_a_block_is_not_reused_while_a_write_to_it_is_under_way,
-		test_discards_under_a_writer_leave_old_new_or_zero);
+		test_discards_under_a_writer_leave_old_new_or_zero,
+		test_closing_ends_the_rest_of_a_huge_discard,
+		test_what_waits_to_unmap_at_an_abort_has_no_effect);
 }

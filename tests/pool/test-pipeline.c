@@ -586,6 +586,46 @@ START_TEST(test_a_call_fails_with_the_transaction_before_its_own)
 }
 END_TEST
 
+static int flush_data(void *context)
+{
+	(void)context;
+
+	return tp_pool_flush_data(w.pool);
+}
+
+/* Not from a hook: nothing is committed, those who ask while one is under way
+ * share the next, and one that fails is told to all whom it was for
+ * (B-FLUSH-10). */
+START_TEST(test_a_host_may_flush_the_data_device)
+{
+	struct tp_thin *thin;
+	struct call calls[3];
+
+	world_begin(&w, OWN_THREAD);
+	thin = full_thin(0, 1);
+	io_log_clear(&w.log);
+	ck_ok(tp_pool_flush_data(w.pool));
+	ck_assert_uint_eq(io_log_count(&w.log, "data", TP_FLUSH), 1);
+	commit_stop_at(&w, DATA_FLUSH);
+	call_begin(&calls[0], flush_data, NULL);
+	commit_await(&w, DATA_FLUSH);
+	for (unsigned i = 1; i < 3; i++)
+		call_begin(&calls[i], flush_data, NULL);
+	world_idle(&w);
+	commit_go_on(&w);
+	for (unsigned i = 0; i < 3; i++)
+		ck_ok(call_end(&calls[i]));
+	ck_assert_uint_le(io_log_count(&w.log, "data", TP_FLUSH), 4);
+	ck_assert_uint_eq(nr_metadata_requests(), 0);
+	thin_fill(thin, 0, WORLD_BLOCK, 2);
+	observer_fail(&w.data, OPS(TP_FLUSH), 0, 1, -EIO);
+	ck_assert_int_eq(tp_pool_flush_data(w.pool), -EIO);
+	ck_assert_int_eq(tp_thin_flush(thin), -EIO);
+	ck_ok(tp_thin_close(thin));
+	world_end_unchecked(&w);
+}
+END_TEST
+
 int main(void)
 {
 	int of_either_kind = RUN_TESTS(
@@ -601,6 +641,7 @@ int main(void)
 		"pipeline-calls", 1,
 		test_a_snapshot_is_taken_while_the_last_transaction_is_being_written,
 		test_setting_a_hook_waits_for_the_one_that_runs,
+		test_a_host_may_flush_the_data_device,
 		test_a_call_fails_with_the_transaction_before_its_own);
 
 	return of_either_kind | with_calls;

@@ -355,6 +355,74 @@ START_TEST(test_the_far_end_of_the_largest_thin_can_be_written)
 }
 END_TEST
 
+/* B-THR-2, R-85: as many as may be under way at a time, and more: all end, and
+ * each block holds its own.  Parts of large shared blocks, which need buffers,
+ * of which there are few. */
+#define NR_MANY 1200u
+
+static void write_many(struct tp_thin *thin, uint64_t distance)
+{
+	struct io *ios = calloc(NR_MANY, sizeof(*ios));
+	static char bytes[NR_MANY][512];
+	struct tp_queue *queue;
+
+	ck_ok(tp_queue_create(w.pool, NR_MANY, &queue));
+	observer_hold(&w.data, OPS(TP_WRITE));
+	for (unsigned i = 0; i < NR_MANY; i++) {
+		fill_pattern(bytes[i], 512, i * distance, 3);
+		io_init(&ios[i], TP_WRITE, bytes[i], i * distance, 512, 0);
+		io_submit(&ios[i], queue, thin);
+	}
+	world_idle(&w);
+	observer_release(&w.data);
+	for (unsigned i = 0; i < NR_MANY; i++)
+		ck_ok(io_wait(&w, &ios[i], queue));
+	tp_queue_destroy(queue);
+	free(ios);
+}
+
+START_TEST(test_more_writes_at_once_than_can_be_prepared_all_end)
+{
+	struct tp_thin *thin;
+
+	world_make_sized(&w, _i, 4 * MIB, 160 * MIB, NULL);
+	world_format(&w);
+	world_open(&w);
+	thin = world_new_thin(&w, 0, 256 * MIB);
+	write_many(thin, WORLD_BLOCK);
+	for (uint64_t i = 0; i < NR_MANY; i++) {
+		thin_verify(thin, i * WORLD_BLOCK, 512, 3);
+		thin_verify_zero(thin, i * WORLD_BLOCK + 512, 512);
+	}
+	ck_assert_uint_eq(world_used(&w), NR_MANY);
+	end_with(thin);
+}
+END_TEST
+
+START_TEST(test_more_copies_at_once_than_there_are_buffers_all_end)
+{
+	const uint64_t block_bytes = 2 * MIB, nr = 24;
+	struct tp_thin *thin;
+
+	world_make_sized(&w, _i, 2 * MIB, 2 * nr * block_bytes, NULL);
+	w.block_size = (uint32_t)block_bytes;
+	world_format(&w);
+	world_open(&w);
+	thin = world_new_thin(&w, 0, nr * block_bytes);
+	thin_fill(thin, 0, nr * block_bytes, 1);
+	ck_ok(tp_pool_create_snapshot(w.pool, 1, 0));
+	write_many(thin, nr * block_bytes / NR_MANY / 512 * 512);
+	for (uint64_t i = 0; i < NR_MANY; i++) {
+		uint64_t at = i * (nr * block_bytes / NR_MANY / 512 * 512);
+
+		thin_verify(thin, at, 512, 3);
+		thin_verify(thin, at + 512, 512, 1);
+	}
+	ck_assert_uint_eq(world_used(&w), 2 * nr);
+	end_with(thin);
+}
+END_TEST
+
 int main(void)
 {
 	return RUN_TESTS(
@@ -371,5 +439,7 @@ int main(void)
 		test_write_zeroes_hold_without_zeroing,
 		test_write_zeroes_never_zeroes_a_shared_block,
 		test_vectors_may_be_empty_split_and_anywhere_in_memory,
-		test_the_far_end_of_the_largest_thin_can_be_written);
+		test_the_far_end_of_the_largest_thin_can_be_written,
+		test_more_writes_at_once_than_can_be_prepared_all_end,
+		test_more_copies_at_once_than_there_are_buffers_all_end);
 }
