@@ -235,6 +235,10 @@ void tpi_gate_all(struct tp_pool *pool, unsigned set, unsigned clear);
 int tpi_thin_open_any(struct tp_pool *pool, uint64_t id, uint64_t size,
 		      struct tp_device *origin, struct tp_thin **thin);
 
+/* Where a virtual block ends, in bytes, for the host; no further than a thin can
+ * reach, whatever the metadata says. */
+uint64_t tpi_thin_block_end(const struct tp_pool *pool, tp_vblock vblock);
+
 void tpi_thin_fill_info(const struct tp_pool *pool, uint64_t id,
 			const struct tpi_details *details,
 			struct tp_thin_info *info);

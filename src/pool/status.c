@@ -154,7 +154,7 @@ static int fill_highest(struct tp_pool *pool, uint64_t id,
 		r = tpi_metadata_previous_mapped(&pool->metadata, &tree,
 						 UINT64_MAX, &highest);
 	if (!r)
-		info->highest_mapped_end = (highest + 1) * pool->block_bytes;
+		info->highest_mapped_end = tpi_thin_block_end(pool, highest);
 
 	return r == -ENODATA ? 0 : r;
 }

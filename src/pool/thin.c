@@ -594,8 +594,9 @@ static int info_step(struct tpi_call *call)
 		return r;
 	tpi_thin_fill_info(pool, state->tree.id, &state->tree.details,
 			   &ask->info);
-	ask->info.highest_mapped_end = r ? 0
-					 : (highest + 1) * pool->block_bytes;
+	if (!r)
+		ask->info.highest_mapped_end =
+			tpi_thin_block_end(pool, highest);
 	ask->info.changed = tpi_thin_is_changed(state);
 	ask->info.lost_writes = state->lost_writes;
 
@@ -617,12 +618,22 @@ int tp_thin_get_info(struct tp_thin *thin, struct tp_thin_info *info)
 	return r;
 }
 
+uint64_t tpi_thin_block_end(const struct tp_pool *pool, tp_vblock vblock)
+{
+	if (vblock >= SIZE_MAX_BYTES / pool->block_bytes)
+		return SIZE_MAX_BYTES;
+
+	return (vblock + 1) * pool->block_bytes;
+}
+
 void tpi_thin_fill_info(const struct tp_pool *pool, uint64_t id,
 			const struct tpi_details *details,
 			struct tp_thin_info *info)
 {
 	info->id = (uint32_t)id;
-	info->mapped_bytes = details->mapped_blocks * pool->block_bytes;
+	if (details->mapped_blocks)
+		info->mapped_bytes =
+			tpi_thin_block_end(pool, details->mapped_blocks - 1);
 	info->transaction_id = details->transaction_id;
 	info->creation_time = details->creation_time;
 	info->snapshotted_time = details->snapshotted_time;

@@ -1,7 +1,8 @@
 /*
- * Times on disk that the library would never have written: nobody's block may
- * be taken for somebody's own because of them, and no write may go on for ever
- * (13, F-23).  thin_restore lets such metadata be made by hand.
+ * Metadata that the library would never have written, with good checksums: times
+ * and places that cannot be.  Nobody's block may be taken for somebody's own
+ * because of them, and no write may go on for ever (13, F-23).  thin_restore
+ * lets some of it be made by hand.
  */
 #include "pool/metadata-internal.h"
 #include "support/metadata-image.h"
@@ -134,11 +135,67 @@ START_TEST(test_a_mapping_later_than_the_clock_is_not_taken_for_unshared)
 }
 END_TEST
 
+/* The last entry of the first leaf of mappings, and the details' count. */
+static void set_last_place(uint64_t vblock, uint64_t mapped_blocks)
+{
+	struct tpi_disk_details *details;
+	struct tpi_node *leaf;
+	struct image image;
+
+	image_survey(&image, w.metadata.bytes, w.metadata.size_bytes);
+	leaf = image_data(&image, image_find(&image, IMAGE_MAPPINGS, 0));
+	tpi_node_set_key(leaf, tpi_node_nr(leaf) - 1, vblock);
+	image_seal(&image, image_find(&image, IMAGE_MAPPINGS, 0));
+	details = first_value(&image, IMAGE_DETAILS);
+	details->mapped_blocks = le64_make(mapped_blocks);
+	image_seal(&image, image_find(&image, IMAGE_DETAILS, 0));
+	image_exit(&image);
+}
+
+static int see_info(const struct tp_thin_info *info, void *context)
+{
+	*(struct tp_thin_info *)context = *info;
+
+	return 1;
+}
+
+/* Multiplied by the block's size these would wrap around, and a volume that has
+ * no size of its own would end before its data. */
+START_TEST(test_places_beyond_any_volume_do_not_shorten_it)
+{
+	static const uint64_t vblocks[] = {
+		((uint64_t)1 << 47) - 1, /* the last that a volume can have */
+		(uint64_t)1 << 47,       (uint64_t)1 << 48,
+		UINT64_MAX - 1,          UINT64_MAX,
+	};
+	const uint64_t most = ((uint64_t)1 << 63) - TP_SECTOR_SIZE;
+
+	for (unsigned i = 0; i < TPI_ARRAY_SIZE(vblocks); i++) {
+		struct tp_thin_info info = TP_THIN_INFO_INIT;
+		struct tp_thin *thin;
+
+		setup(_i);
+		set_last_place(vblocks[i], vblocks[i]);
+		world_open(&w);
+		ck_assert_int_eq(tp_pool_list_thins(w.pool, see_info, &info),
+				 1);
+		ck_assert_uint_eq(info.highest_mapped_end, most);
+		thin = world_open_thin(&w, 0, THIN_BYTES);
+		ck_assert_uint_eq(thin_info(thin).highest_mapped_end, most);
+		ck_assert_uint_ge(thin_mapped(thin), most - WORLD_BLOCK);
+		thin_verify(thin, 0, MIB - WORLD_BLOCK, 1);
+		ck_ok(tp_thin_close(thin));
+		world_end_unchecked(&w);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	return RUN_TESTS(
-		"odd-times", NR_KINDS,
+		"odd-metadata", NR_KINDS,
 		test_a_snapshot_later_than_the_clock_moves_the_clock,
 		test_a_snapshot_later_than_any_clock_is_damage,
-		test_a_mapping_later_than_the_clock_is_not_taken_for_unshared);
+		test_a_mapping_later_than_the_clock_is_not_taken_for_unshared,
+		test_places_beyond_any_volume_do_not_shorten_it);
 }
