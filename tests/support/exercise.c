@@ -84,14 +84,16 @@ static enum tp_check_severity check(struct run *run,
 }
 
 /* What is lost or odd may be harmless; but a time near the last one ends
- * snapshots, and needs_check all changes. */
+ * snapshots, a count near the greatest new references, and needs_check all
+ * changes. */
 static bool is_sound(struct run *run)
 {
 	struct tp_check_report report;
 
 	return check(run, &report) <= TP_CHECK_LEAK &&
 	       !report.nr_by_kind[TP_FOUND_DETAILS_TIME] &&
-	       !report.needs_check && report.time < TPI_TIME_MAX / 2;
+	       !report.nr_by_kind[TP_FOUND_COUNT_HIGH] && !report.needs_check &&
+	       report.time < TPI_TIME_MAX / 2;
 }
 
 /* Sound pools stay so, and lose nothing that was not lost before. */
