@@ -10,7 +10,8 @@
  *	trees.c        what spans two nodes is verified, from the roots down
  *	thins.c        tree of thins against details, details against mappings
  *	sharing.c      who shares data blocks, and do they know
- *	space-maps.c   what the space maps say, against what was counted
+ *	space-maps.c   where the bitmaps are, and the overflow trees
+ *	compare.c      what the space maps say, against what was counted
  *	repair.c       sets counts right that are too high
  *
  * The two space maps are loaded first: so it is known which data blocks can be
@@ -43,7 +44,6 @@ struct tpi_problem {
 	struct tpi_problem *next;
 	enum tp_check_kind kind;
 	enum tp_check_severity severity;
-	uint64_t begin, end; /* keys, as of a finding */
 	char what[];
 };
 
