@@ -68,7 +68,7 @@ static int lower_metadata_counts(struct repair *repair)
 	tpi_metadata_sm_rewrite(md->metadata_sm);
 
 	/* What was leaked may be needed to go on. */
-	if (!r && !tpi_metadata_has_room(md))
+	if (!r && !tpi_metadata_has_room(md, 1))
 		r = commit(repair);
 
 	return r;

@@ -352,6 +352,17 @@ static int find_memory(struct change_call *change)
 	return r;
 }
 
+/* What comes after the first goes by much the same paths; together they are as
+ * big as two. */
+static int find_space(const struct change_call *change)
+{
+	if (!change->change->nr_pages ||
+	    tpi_metadata_has_room(&change->call.pool->metadata, 2))
+		return 0;
+
+	return tpi_error(-ENOSPC, "the metadata device is full");
+}
+
 /* All of it, nothing committed in between.  The thin comes first, for it may be
  * refused; after that anything but success has to be rolled back. */
 static int transact(struct change_call *change)
@@ -360,7 +371,9 @@ static int transact(struct change_call *change)
 	int r;
 
 	if (!change->thin_done) {
-		r = find_memory(change);
+		r = find_space(change);
+		if (!r)
+			r = find_memory(change);
 		if (!r)
 			r = change_thin(change);
 		if (r)

@@ -101,18 +101,18 @@ static int map(struct tpi_metadata *md, struct tpi_thin_tree *tree,
 	return r;
 }
 
-bool tpi_metadata_has_room(const struct tpi_metadata *md)
+bool tpi_metadata_has_room(const struct tpi_metadata *md, unsigned nr_changes)
 {
 	return tpi_metadata_sm_nr_free(md->metadata_sm) >=
 	       tpi_metadata_sm_reserve(md->metadata_sm) +
-		       tpi_metadata_change_blocks(md);
+		       nr_changes * tpi_metadata_change_blocks(md);
 }
 
 /* Refuse before anything is changed what could not be committed (B-META-6), or
  * could not be finished for want of memory. */
 static int check_room(struct tpi_metadata *md)
 {
-	if (tpi_metadata_has_room(md))
+	if (tpi_metadata_has_room(md, 1))
 		return tpi_metadata_make_room(md, 1, 0);
 
 	return tpi_error(-ENOSPC, "the metadata device is full");

@@ -157,9 +157,9 @@ int tpi_metadata_is_exclusive(struct tpi_metadata *md,
 tp_mblock tpi_metadata_nr_free(const struct tpi_metadata *md);
 tp_mblock tpi_metadata_low_water(const struct tpi_metadata *md);
 
-/* Is there room for another change and for closing?  If not, and a commit does
- * not help, the metadata is full. */
-bool tpi_metadata_has_room(const struct tpi_metadata *md);
+/* Is there room for so many more changes, each with paths of its own, and for
+ * closing?  If not for one, and a commit does not help, the metadata is full. */
+bool tpi_metadata_has_room(const struct tpi_metadata *md, unsigned nr_changes);
 
 /*
  * Memory for @nr_changes of the below and for closing, if they are of ordinary
