@@ -50,8 +50,8 @@ void tp_queue_destroy(struct tp_queue *queue);
 int tp_queue_submit(struct tp_queue *queue, struct tp_thin *thin,
 		    struct tp_bio *bio);
 
-/* Reap at most @max bios (0: all that have ended); how many.  Never blocks.
- * -EDEADLK: called from within an end_io of this queue. */
+/* Reap at most @max bios (0: all that have ended when it is called); how many.
+ * Never blocks.  -EDEADLK: called from within an end_io of this queue. */
 int tp_queue_poll(struct tp_queue *queue, unsigned max);
 
 /*

@@ -583,22 +583,44 @@ static void end_bio(struct tp_queue *queue, struct tp_bio *bio)
 	queue->in_end_io = false;
 }
 
+/* The last of those that have ended up to now, after @first. */
+static struct tp_bio *last_ended(struct tp_queue *queue, struct tp_bio *first)
+{
+	struct tpi_port *port = &queue->port;
+	struct tp_bio *last = first;
+
+	pthread_mutex_lock(&port->lock);
+	if (port->ended)
+		last = tpi_bio_of(tpi_container_of(port->ended_tail,
+						   struct tpi_bio, next));
+	pthread_mutex_unlock(&port->lock);
+
+	return last;
+}
+
+/* A bio that ends as soon as an end_io submits it is for the next call: else
+ * one that is submitted again and again would keep the host here for ever. */
 static int reap(struct tp_queue *queue, unsigned max)
 {
-	struct tp_bio *bio = take_ended(queue, true);
+	struct tp_bio *bio = take_ended(queue, true), *last;
 	unsigned nr = 0;
 
-	/* Somebody may wait for the sections that have just been left. */
-	if (bio && atomic_load_explicit(&queue->pool->is_draining,
-					memory_order_acquire))
-		tpi_loop_wake(&queue->pool->loop);
-	while (bio) {
-		end_bio(queue, bio);
-		nr++;
-		bio = nr == max ? NULL : take_ended(queue, false);
-	}
+	if (!bio)
+		return 0;
+	last = last_ended(queue, bio);
 
-	return (int)nr;
+	/* Somebody may wait for the sections that have just been left. */
+	if (atomic_load_explicit(&queue->pool->is_draining,
+				 memory_order_acquire))
+		tpi_loop_wake(&queue->pool->loop);
+	for (;;) {
+		bool is_last = bio == last;
+
+		end_bio(queue, bio);
+		if (++nr == max || is_last)
+			return (int)nr;
+		bio = take_ended(queue, false);
+	}
 }
 
 /* Ask for a signal; true if something has ended meanwhile. */

@@ -329,6 +329,25 @@ START_TEST(test_submitting_from_end_io_again_and_again_takes_no_more_stack)
 }
 END_TEST
 
+/* F-27: what ends as soon as it is submitted is for the next poll, so that a
+ * host that submits without end gets to do something else. */
+START_TEST(test_a_poll_returns_however_much_its_end_ios_submit)
+{
+	begin(_i);
+	thin_verify_zero(thin, 32 * WORLD_BLOCK, 4096);
+	init_chain(go_on, TP_READ, 32 * WORLD_BLOCK, 1000);
+	ck_ok(tp_queue_submit(queue, thin, &chain.bio));
+	for (unsigned nr = 1; nr <= 1000; nr++) {
+		ck_assert_int_eq(tp_queue_poll(queue, 0), 1);
+		ck_assert_uint_eq(chain.nr_ended, nr);
+	}
+	ck_assert_int_eq(tp_queue_poll(queue, 0), 0);
+	ck_ok(tp_thin_close(thin));
+	tp_queue_destroy(queue);
+	end();
+}
+END_TEST
+
 static void do_what_may_not_be_done(struct tp_bio *bio)
 {
 	chain.nr_ended++;
@@ -369,5 +388,6 @@ int main(void)
 		test_destroying_a_queue_reaps_whatever_its_bios_wait_for,
 		test_bios_in_flight_end_when_their_device_vanishes,
 		test_submitting_from_end_io_again_and_again_takes_no_more_stack,
+		test_a_poll_returns_however_much_its_end_ios_submit,
 		test_an_end_io_cannot_poll_wait_or_destroy_its_own_queue);
 }
