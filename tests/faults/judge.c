@@ -206,6 +206,8 @@ static void reopen(struct judge *judge, bool in_doubt)
 {
 	ck_ok(run_open(judge->run));
 	judge_facts(judge, in_doubt);
+	if (judge->more)
+		judge->more(judge->run);
 
 	/* What was lost is lost, and no later close seals it. */
 	for (unsigned i = 0; i < LEDGER_VOLUMES; i++)

@@ -13,6 +13,9 @@ struct judge {
 	bool aborted, failed;       /* the pool, while it was open */
 	bool close_failed;          /* or it could not even be opened */
 	char *seen[LEDGER_VOLUMES]; /* when it was last looked at */
+
+	/* More to look at when the pool was opened anew; or NULL. */
+	void (*more)(struct run *run);
 };
 
 /* Every sector of every volume; that it is as it was when last looked at. */

@@ -163,7 +163,7 @@ static void begin_case(struct matrix *matrix)
 	image_restore(&matrix->metadata, &run->w.metadata);
 	image_restore(&matrix->data, &run->w.data);
 	run->ledger = matrix->ledger;
-	matrix->judge = (struct judge){ .run = run };
+	matrix->judge = (struct judge){ .run = run, .more = scenario->judge };
 	matrix->met = false;
 	run->w.options.commit_interval_ms =
 		scenario->flags & SCENARIO_TICKS ? 1000 : TP_NEVER;

@@ -37,6 +37,9 @@ struct scenario {
 	 * have met besides. */
 	unsigned read_row, write_row;
 	uint64_t rows;
+
+	/* More to look at when the pool was opened anew; or NULL. */
+	void (*judge)(struct run *run);
 };
 
 /* Ends with NULL for a name (scenarios.c). */

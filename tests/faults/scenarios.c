@@ -263,6 +263,101 @@ static int format(struct run *run)
 	return r ? r : run_open(run);
 }
 
+/*---------------------------- the catalogue --------------------------------*/
+
+/* Thins with names are opened by name only. */
+static int open_catalogue(struct run *run)
+{
+	for (uint32_t id = 1; id <= 4; id++)
+		run_close_thin(run, id);
+
+	return tp_catalogue_open(run->w.pool, &run->catalogue);
+}
+
+static int setup_names(struct run *run)
+{
+	int r = open_catalogue(run);
+
+	if (!r)
+		r = tp_catalogue_adopt(run->catalogue, 1, "one",
+				       RUN_THIN_BYTES);
+
+	return r ? r
+		 : tp_catalogue_adopt(run->catalogue, 2, "two", RUN_THIN_BYTES);
+}
+
+/* The lowest id that is free is 0. */
+static int create_named(struct run *run)
+{
+	int r = tp_catalogue_create(run->catalogue, "three", RUN_THIN_BYTES, 0,
+				    NULL);
+
+	ledger_created(ledger_volume(&run->ledger, 0), !r);
+
+	return r;
+}
+
+static int snapshot_named(struct run *run)
+{
+	int r = tp_catalogue_snapshot(run->catalogue, "one", "three", NULL);
+
+	ledger_snapshot(&run->ledger, ledger_volume(&run->ledger, 0),
+			ledger_volume(&run->ledger, 1), !r);
+
+	return r;
+}
+
+static int rename_named(struct run *run)
+{
+	struct tp_volume volume = TP_VOLUME_INIT;
+
+	if (!tp_catalogue_find(run->catalogue, "three", &volume))
+		return 0;
+
+	return tp_catalogue_rename(run->catalogue, "one", "three");
+}
+
+static int delete_named(struct run *run)
+{
+	int r;
+
+	run_close_thin(run, 2);
+	r = tp_catalogue_delete(run->catalogue, "two");
+
+	ledger_deleted(ledger_volume(&run->ledger, 2), !r);
+
+	return r;
+}
+
+static bool has_name(struct run *run, const char *name, uint32_t *id)
+{
+	struct tp_volume volume = TP_VOLUME_INIT;
+	int r = tp_catalogue_find(run->catalogue, name, &volume);
+
+	ck_assert(r == 0 || r == -ENODATA);
+	*id = volume.id;
+
+	return !r;
+}
+
+/* A name and its volume, both or neither; and one name each. */
+static void judge_names(struct run *run)
+{
+	uint32_t one, two, three;
+
+	ck_ok(tp_catalogue_open(run->w.pool, &run->catalogue));
+	if (has_name(run, "one", &one))
+		ck_assert_uint_eq(one, 1);
+	else
+		ck_assert(has_name(run, "three", &three) && three == 1);
+	ck_assert_int_eq(has_name(run, "two", &two),
+			 ledger_volume(&run->ledger, 2)->exists);
+	ck_assert_int_eq(has_name(run, "three", &three) && three == 0,
+			 ledger_volume(&run->ledger, 0)->exists);
+	tp_catalogue_close(run->catalogue);
+	run->catalogue = NULL;
+}
+
 /*---------------------------- by themselves --------------------------------*/
 
 /* The clock says that it is time. */
@@ -336,9 +431,17 @@ const struct scenario scenarios[] = {
 	{ "open", SCENARIO_OPENS, NULL, open_pool, 1, 3, ROW(13) },
 	{ "close", 0, setup_unsealed, close_pool, 1, 3, 0 },
 	{ "format", SCENARIO_OPENS | SCENARIO_BLANK, NULL, format, 1, 3, 0 },
+	{ "create by name", SCENARIO_RACES, setup_names, create_named, 2, 4,
+	  COMMIT, judge_names },
+	{ "snapshot by name", SCENARIO_RACES, setup_names, snapshot_named, 2, 4,
+	  COMMIT, judge_names },
+	{ "rename", SCENARIO_RACES, setup_names, rename_named, 2, 4, COMMIT,
+	  judge_names },
+	{ "delete by name", SCENARIO_RACES, setup_names, delete_named, 2, 4,
+	  COMMIT, judge_names },
 	{ "tick", SCENARIO_TICKS, setup_unsealed, tick, 1, 3, COMMIT },
 	{ "a host's hook", 0, setup_hook_of_host, commit, 1, 3, COMMIT },
-	{ NULL, 0, NULL, NULL, 0, 0, 0 },
+	{ .name = NULL },
 };
 
 unsigned nr_scenarios(void)
