@@ -146,7 +146,7 @@ struct tp_simulated_device_options {
 	unsigned flags;    /* TP_SIMULATED_ */
 	enum tp_discard_effect discard_effect;
 
-	/* Each request takes some time between these. */
+	/* Each request takes some time between these, most of them little. */
 	uint64_t min_latency_ns, max_latency_ns;
 
 	/* As in tp_device_async_ops. */

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <thinpool/simulator.h>
 
+#include "random.h"
+
 #define NODE_ENTRIES (1u << TPI_SIM_NODE_SHIFT)
 
 struct node {
@@ -106,8 +108,7 @@ static unsigned index_of(uint64_t nr, int level)
 	return (nr >> (level * TPI_SIM_NODE_SHIFT)) % NODE_ENTRIES;
 }
 
-const struct tpi_sim_chunk *
-tpi_sim_content_chunk(const struct tpi_sim_content *content, uint64_t nr)
+static void *find_chunk(const struct tpi_sim_content *content, uint64_t nr)
 {
 	void *at = content->root;
 
@@ -115,6 +116,12 @@ tpi_sim_content_chunk(const struct tpi_sim_content *content, uint64_t nr)
 		at = ((struct node *)at)->below[index_of(nr, level)];
 
 	return at;
+}
+
+const struct tpi_sim_chunk *
+tpi_sim_content_chunk(const struct tpi_sim_content *content, uint64_t nr)
+{
+	return find_chunk(content, nr);
 }
 
 /* The node at @at, changed by nobody else from now on. */
@@ -203,6 +210,27 @@ int tpi_sim_content_put(struct tpi_sim_content *content, uint64_t nr,
 	}
 
 	return 0;
+}
+
+int tpi_sim_content_mix(struct tpi_sim_content *content,
+			const struct tpi_sim_content *other, uint64_t offset,
+			uint64_t length, uint64_t *random)
+{
+	uint64_t end = (offset + length - 1) / TPI_SIM_CHUNK_BYTES + 1;
+	int r = 0;
+
+	for (uint64_t nr = offset / TPI_SIM_CHUNK_BYTES; nr < end && !r; nr++) {
+		struct tpi_sim_chunk *chunk = find_chunk(other, nr);
+		unsigned mask;
+
+		if (!chunk || chunk == find_chunk(content, nr))
+			continue;
+		mask = (unsigned)tpi_sim_random(random,
+						TPI_SIM_ALL_SECTORS + 1);
+		r = tpi_sim_content_put(content, nr, chunk, mask);
+	}
+
+	return r;
 }
 
 void tpi_sim_content_read(const struct tpi_sim_content *content, void *to,

@@ -61,6 +61,12 @@ tpi_sim_content_chunk(const struct tpi_sim_content *content, uint64_t nr);
 int tpi_sim_content_put(struct tpi_sim_content *content, uint64_t nr,
 			struct tpi_sim_chunk *chunk, unsigned mask);
 
+/* Take each sector of a range from @other, or leave it as it is, as drawn from
+ * @random.  -ENOMEM: some were taken. */
+int tpi_sim_content_mix(struct tpi_sim_content *content,
+			const struct tpi_sim_content *other, uint64_t offset,
+			uint64_t length, uint64_t *random);
+
 void tpi_sim_content_read(const struct tpi_sim_content *content, void *to,
 			  size_t length, uint64_t offset);
 

@@ -25,10 +25,10 @@ struct tpi_sim_flight {
 	uint64_t due_ns, tie; /* it ends in this order */
 	int status;           /* that it will end with, if it can */
 	bool is_lost;         /* with the power */
-	bool has_read;
 	/* How many requests had ended: what a flush covers. */
 	uint64_t nr_ended_before;
 	struct tpi_sim_write *write; /* of a write or the like that does some */
+	struct tpi_sim_content seen; /* by a read, when it began */
 };
 
 struct tpi_sim_channel {

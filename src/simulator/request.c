@@ -12,6 +12,10 @@
 
 #include "write.h"
 
+/* Most requests are fast, and some take as long as many others: latencies are
+ * spread over so many powers of two. */
+#define LATENCY_ORDERS 8u
+
 static uint64_t draw(struct tp_simulator *simulator, uint64_t below)
 {
 	return tpi_sim_random(&simulator->device_state, below);
@@ -123,22 +127,16 @@ static void scatter(const struct tpi_sim_content *content,
 	}
 }
 
-static int read_now(struct tpi_sim_device *device,
-		    const struct tp_device_request *request)
+static int look(struct tpi_sim_device *device,
+		const struct tp_device_request *request,
+		struct tpi_sim_content *content)
 {
-	struct tpi_sim_content content;
-	int r = 0;
-
 	if (meets_a_write(device, request->offset, request->length))
-		r = content_to_read(device, request->offset, request->length,
-				    &content);
-	else
-		content = tpi_sim_content_copy(&device->newest);
-	if (!r)
-		scatter(&content, request);
-	tpi_sim_content_drop(&content);
+		return content_to_read(device, request->offset, request->length,
+				       content);
+	*content = tpi_sim_content_copy(&device->newest);
 
-	return r;
+	return 0;
 }
 
 /* What was not read is not there to be used. */
@@ -157,10 +155,32 @@ static void poison(const struct tp_device_request *request, uint64_t from)
 static void begin_read(struct tpi_sim_device *device,
 		       struct tpi_sim_flight *flight)
 {
-	if (flight->status || !toss(device->simulator))
-		return;
-	flight->status = read_now(device, flight->request);
-	flight->has_read = true;
+	int error = 0;
+
+	if (flight->status >= 0)
+		error = look(device, flight->request, &flight->seen);
+	if (error)
+		flight->status = error;
+}
+
+/* Each sector is read at the beginning, or at the end. */
+static int read_rest(struct tpi_sim_device *device,
+		     struct tpi_sim_flight *flight)
+{
+	const struct tp_device_request *request = flight->request;
+	struct tpi_sim_content now;
+	int r;
+
+	r = look(device, request, &now);
+	if (!r)
+		r = tpi_sim_content_mix(&flight->seen, &now, request->offset,
+					request->length,
+					&device->simulator->device_state);
+	if (!r)
+		scatter(&flight->seen, request);
+	tpi_sim_content_drop(&now);
+
+	return r;
 }
 
 static void end_read(struct tpi_sim_device *device,
@@ -168,8 +188,8 @@ static void end_read(struct tpi_sim_device *device,
 {
 	int error = 0;
 
-	if (flight->status >= 0 && !flight->has_read)
-		error = read_now(device, flight->request);
+	if (flight->status >= 0)
+		error = read_rest(device, flight);
 	if (error)
 		flight->status = error;
 	if (flight->status)
@@ -351,10 +371,12 @@ static void set_due(const struct tpi_sim_channel *channel,
 	const struct tp_simulated_device_options *options =
 		&channel->device->options;
 	struct tp_simulator *simulator = channel->device->simulator;
+	uint64_t spread = options->max_latency_ns - options->min_latency_ns;
 	uint64_t latency = options->min_latency_ns;
 
 	/* Drawn in any case: what is instant changes nothing else. */
-	latency += draw(simulator, options->max_latency_ns - latency + 1);
+	spread >>= draw(simulator, LATENCY_ORDERS);
+	latency += draw(simulator, spread + 1);
 	flight->tie = draw(simulator, 0);
 	flight->due_ns = simulator->now_ns;
 	if (channel->is_timed && !simulator->is_instant)
@@ -402,9 +424,10 @@ int tpi_sim_end(struct tpi_sim_channel *channel, struct tpi_sim_flight *flight)
 {
 	struct tpi_sim_device *device = channel->device;
 
-	if (flight->is_lost)
+	if (flight->is_lost) {
+		tpi_sim_content_drop(&flight->seen);
 		return -EIO;
-
+	}
 	device->simulator->nr_ended++;
 	switch (flight->request->op) {
 	case TP_READ:
@@ -416,6 +439,7 @@ int tpi_sim_end(struct tpi_sim_channel *channel, struct tpi_sim_flight *flight)
 	default:
 		end_write(device, flight);
 	}
+	tpi_sim_content_drop(&flight->seen);
 	tell(device, flight, true, flight->status);
 
 	return flight->status;
