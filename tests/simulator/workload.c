@@ -249,6 +249,32 @@ static void add_faults(struct workload *workload, uint64_t *random)
 			   random);
 }
 
+/* What is discarded may be under a reader's eyes. */
+static void read_what_goes(struct step *before, const struct step *discard,
+			   const struct config *config, uint64_t *random)
+{
+	before->kind = STEP_BIO;
+	before->op = TP_READ;
+	before->flags = 0;
+	before->slot = discard->slot;
+	before->queue = (unsigned)below(random, config->nr_queues);
+	before->begin = discard->begin;
+	before->length = discard->length;
+	before->pause = 0;
+}
+
+static void add_readers(struct workload *workload, uint64_t *random)
+{
+	for (unsigned i = 3; i < workload->nr_steps; i++) {
+		struct step *step = &workload->steps[i];
+
+		if (step->kind == STEP_BIO && step->op == TP_DISCARD &&
+		    one_in(random, 2))
+			read_what_goes(step - 1, step, &workload->config,
+				       random);
+	}
+}
+
 void workload_make(struct workload *workload, uint64_t seed,
 		   const struct workload_options *options)
 {
@@ -262,6 +288,7 @@ void workload_make(struct workload *workload, uint64_t seed,
 	workload->steps = calloc(workload->nr_steps, sizeof(*workload->steps));
 	for (unsigned i = 0; i < workload->nr_steps; i++)
 		make_step(&workload->steps[i], &workload->config, i, &random);
+	add_readers(workload, &random);
 	if (options->faults && one_in(&random, 3))
 		add_faults(workload, &random);
 }
