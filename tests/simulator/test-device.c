@@ -569,7 +569,7 @@ END_TEST
 START_TEST(test_a_device_grows_and_its_end_is_poison)
 {
 	begin(24, 1, NULL);
-	ck_assert_int_eq(do_write(sim, 0, 512, 1, 'a'), -EINVAL);
+	ck_assert_int_eq(do_write(sim, 0, 512, 1, 'a'), -EIO);
 	ck_assert_int_eq(tp_simulator_grow(sim, 0, 2 * BENCH_BYTES), 0);
 	ck_assert_uint_eq(read_byte(sim, 0, 1023), POISON);
 	ck_assert_int_eq(do_write(sim, 0, 1023, 1, 'a'), 0);
