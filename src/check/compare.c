@@ -212,11 +212,21 @@ static void tell_differences(struct tpi_check *check,
 	tell_run(check, map, &run);
 }
 
+/* What a device gives once it may refuse later. */
+static void tell_unreadable(struct tpi_check *check,
+			    const struct tpi_check_map *map, size_t i)
+{
+	struct tpi_where where =
+		tpi_maps_where_bitmap(map, i, map->bitmaps[i].block);
+
+	tpi_tell(check, TP_CHECK_CORRUPTION, TP_FOUND_IO, &where,
+		 "it could be read before, and cannot any more");
+}
+
 static int look_closer(struct tpi_check *check, const struct tpi_check_map *map,
 		       size_t i)
 {
 	tp_mblock block = map->bitmaps[i].block;
-	struct tpi_where where = tpi_maps_where_bitmap(map, i, block);
 	struct tpi_disk_bitmap *data;
 	int r;
 
@@ -226,8 +236,7 @@ static int look_closer(struct tpi_check *check, const struct tpi_check_map *map,
 	if (is_bitmap(block, data, r))
 		tell_differences(check, map, i, data);
 	else
-		tpi_tell(check, TP_CHECK_CORRUPTION, TP_FOUND_IO, &where,
-			 "it could be read before, and cannot any more");
+		tell_unreadable(check, map, i);
 	free(data);
 
 	return 0;
@@ -353,6 +362,8 @@ static int check_bitmap(struct tpi_check *check, struct tpi_check_map *map,
 	struct tpi_where where = tpi_maps_where_bitmap(map, i, bitmap->block);
 	bool stray = figures->stray;
 
+	if (bitmap->usable && !bitmap->read)
+		tell_unreadable(check, map, i);
 	if (!bitmap->read)
 		return 0;
 	if (bitmap->beyond_end)

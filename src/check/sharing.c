@@ -26,6 +26,7 @@ struct member {
 	uint32_t thin;   /* one of them, as an index */
 	uint32_t lowest; /* the earliest of their last snapshots */
 	bool involved;   /* has entries that must be looked at */
+	bool lost;       /* could be read before, and cannot any more */
 };
 
 struct sharing {
@@ -219,7 +220,8 @@ static void find_involved(void *context, tp_mblock block, const void *data,
 	const struct tpi_node *node = data;
 	const le64 *values;
 
-	if (!is_same_leaf(sharing, block, data, status))
+	member->lost = !is_same_leaf(sharing, block, data, status);
+	if (member->lost)
 		return;
 	values = tpi_node_values(node, 0);
 	for (uint32_t i = 0; i < tpi_node_nr(node) && !member->involved; i++)
@@ -333,6 +335,17 @@ static void tell_twice(struct sharing *sharing, const struct member *member,
 		 tpi_mapping_dblock(le64_get(values[wrong->first])));
 }
 
+static void tell_lost(struct sharing *sharing, const struct member *member)
+{
+	const struct tpi_check_block *leaf =
+		&sharing->check->blocks[member->block];
+	struct tpi_where where = where_entry(sharing, member, leaf->first);
+
+	where.end = leaf->last + 1;
+	tpi_tell(sharing->check, TP_CHECK_CORRUPTION, TP_FOUND_IO, &where,
+		 "it could be read before, and cannot any more");
+}
+
 static int judge_leaf(void *context, tp_mblock block, const void *data,
 		      int status)
 {
@@ -344,6 +357,8 @@ static int judge_leaf(void *context, tp_mblock block, const void *data,
 	int r = 0;
 
 	sharing->check->report.nr_blocks_read++;
+	if (member->lost)
+		tell_lost(sharing, member);
 	if (!member->involved)
 		return 0;
 	values = tpi_node_values(node, 0);

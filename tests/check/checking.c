@@ -24,14 +24,27 @@ static void must(int error)
 
 /*---------------------------- a device -------------------------------------*/
 
+static bool goes_bad(struct byte_device *device, uint64_t offset,
+		     uint64_t length)
+{
+	uint64_t bad = device->bad_block * TPI_MBLOCK_BYTES;
+
+	if (!bad || offset >= bad + TPI_MBLOCK_BYTES || bad >= offset + length)
+		return false;
+	if (!device->good_reads)
+		return true;
+	device->good_reads--;
+
+	return false;
+}
+
 static int byte_read(void *context, const struct iovec *iov, int iovcnt,
 		     uint64_t offset)
 {
-	const struct byte_device *device = context;
+	struct byte_device *device = context;
 	uint64_t length = tpi_iov_length(iov, iovcnt);
-	uint64_t bad = device->bad_block * TPI_MBLOCK_BYTES;
 
-	if (bad && offset < bad + TPI_MBLOCK_BYTES && bad < offset + length)
+	if (goes_bad(device, offset, length))
 		return -EIO;
 	tpi_iov_scatter(iov, 0, device->bytes + offset, length);
 

@@ -19,6 +19,7 @@ struct byte_device {
 	char *bytes;
 	uint64_t size_bytes;
 	tp_mblock bad_block; /* cannot be read; 0: all can */
+	unsigned good_reads; /* of that block, before it goes bad */
 	unsigned nr_writes;  /* so far */
 	unsigned fail_write; /* from the n-th on they are lost, with -EIO */
 	struct tp_device *device;

@@ -224,6 +224,42 @@ START_TEST(test_the_report_sums_up_the_pool)
 }
 END_TEST
 
+/*---------------------------- a device that changes its mind --------------*/
+
+/* Bitmaps and leaves are read more than once; what is lost meanwhile must not
+ * pass for sound. */
+START_TEST(test_a_block_that_can_be_read_once_only_is_found)
+{
+	char *bytes = make_image();
+	struct byte_device device;
+	unsigned nr_found = 0;
+	struct checked checked;
+	struct image image;
+
+	image_survey(&image, bytes, IMAGE_BYTES);
+	byte_device_init(&device, bytes, IMAGE_BYTES);
+	for (size_t i = 1; i < image.nr_blocks; i++) {
+		const struct tp_check_report *report = &checked.report;
+		enum image_role role = image.blocks[i].role;
+
+		device.bad_block = image.blocks[i].number;
+		device.good_reads = 1;
+		check_device(device.device, 0, 1, &checked);
+		ck_ok(checked.result);
+		ck_assert_uint_eq(report->nr_findings,
+				  report->nr_by_kind[TP_FOUND_IO]);
+		if (role == IMAGE_DATA_BITMAP || role == IMAGE_METADATA_BITMAP)
+			ck_assert_uint_eq(report->nr_findings, 1);
+		nr_found += report->nr_findings > 0;
+		checked_exit(&checked);
+	}
+	ck_assert_uint_gt(nr_found, 10);
+	byte_device_exit(&device);
+	image_exit(&image);
+	free(bytes);
+}
+END_TEST
+
 /*---------------------------- following it ---------------------------------*/
 
 struct progress {
@@ -344,6 +380,7 @@ int main(void)
 		test_parts_can_be_left_out,
 		test_a_data_device_that_is_too_small_is_found,
 		test_the_report_sums_up_the_pool,
+		test_a_block_that_can_be_read_once_only_is_found,
 		test_progress_goes_on_to_the_end_and_can_give_up,
 		test_of_many_findings_of_a_kind_some_are_told,
 		test_names_are_there_for_all_and_for_what_is_not);
