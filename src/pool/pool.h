@@ -54,6 +54,10 @@ struct tpi_thin_state {
 	 * one is under way, since it began, and before. */
 	bool wrote, wrote_before_flush;
 
+	/* Deleted, in that transaction: what it was called.  Kept until that
+	 * is durable, for a rollback brings it back; see thin.c. */
+	uint64_t deleted_id, deleted_in;
+
 	struct tpi_list origin_entry;      /* in pool->origins, if it has one */
 	struct tp_device *external_origin; /* or NULL */
 	struct tpi_channel *origin_channel;
@@ -207,7 +211,9 @@ int tpi_thin_state_make_room(struct tp_pool *pool);
 /* Free it if nothing needs it any more. */
 void tpi_thin_state_drop(struct tpi_thin_state *state);
 
+/* It is deleted in T(r); T(r) is given up, and so it was not. */
 void tpi_thin_state_forget(struct tpi_thin_state *state);
+void tpi_thin_state_restore(struct tpi_thin_state *state);
 void tpi_thin_state_free(struct tpi_thin_state *state);
 
 /* Call @each for every state there is; it may drop it. */

@@ -154,6 +154,7 @@ static void reload_thin(struct tpi_thin_state *state, void *context)
 
 	if (reload->error)
 		return;
+	tpi_thin_state_restore(state);
 	r = tpi_metadata_open_tree(&reload->pool->metadata, state->tree.id,
 				   &state->tree);
 	if (r == -ENODATA && tpi_list_empty(&state->handles)) {

@@ -186,15 +186,35 @@ void tpi_thin_state_free(struct tpi_thin_state *state)
 	free(state);
 }
 
-/* The thin is deleted: whatever is made under its id now is another one. */
+/*
+ * The thin is deleted: whatever is made under its id now is another one.  But
+ * if that does not become durable, the thin is there again, and has lost what
+ * it would have lost otherwise (B-ABORT-5).
+ */
 void tpi_thin_state_forget(struct tpi_thin_state *state)
 {
 	tpi_list_del(&state->tree.dirty);
+	state->deleted_id = state->tree.id;
+	state->deleted_in = state->pool->metadata.transaction;
 	state->tree.id = UINT64_MAX;
-	state->tree.last_change = 0;
-	state->lost_writes = state->wrote = state->wrote_before_flush = false;
-	state->stamped = true;
 	tpi_thin_state_drop(state);
+}
+
+static bool is_deleted(const struct tpi_thin_state *state)
+{
+	return state->tree.id == UINT64_MAX;
+}
+
+static bool is_gone_for_good(const struct tpi_thin_state *state)
+{
+	return is_deleted(state) &&
+	       state->deleted_in <= state->pool->metadata.committed;
+}
+
+void tpi_thin_state_restore(struct tpi_thin_state *state)
+{
+	if (is_deleted(state) && !is_gone_for_good(state))
+		state->tree.id = state->deleted_id;
 }
 
 /* An origin without mappings of the current time can be snapshotted again
@@ -205,15 +225,22 @@ static bool saves_time(const struct tpi_thin_state *state)
 					  state->pool->metadata.time;
 }
 
+/* Is something known of it that the metadata does not tell? */
+static bool is_worth_keeping(const struct tpi_thin_state *state)
+{
+	if (is_deleted(state))
+		return !is_gone_for_good(state);
+
+	return !tpi_list_empty(&state->tree.dirty) || state->lost_writes ||
+	       state->wrote || state->wrote_before_flush ||
+	       tpi_thin_is_changed(state) || saves_time(state);
+}
+
 void tpi_thin_state_drop(struct tpi_thin_state *state)
 {
-	if (!tpi_list_empty(&state->handles) ||
-	    !tpi_list_empty(&state->epoch.draining) ||
-	    !tpi_list_empty(&state->tree.dirty) || state->lost_writes ||
-	    state->wrote || state->wrote_before_flush ||
-	    tpi_thin_is_changed(state) || saves_time(state))
-		return;
-	tpi_thin_state_free(state);
+	if (tpi_list_empty(&state->handles) &&
+	    tpi_list_empty(&state->epoch.draining) && !is_worth_keeping(state))
+		tpi_thin_state_free(state);
 }
 
 static void sweep(struct tpi_thin_state *state, void *context)

@@ -46,6 +46,28 @@ START_TEST(test_a_discard_that_the_device_refuses_is_done_all_the_same)
 }
 END_TEST
 
+/* A2, B-ABORT-5: the thin is there again, without what was written. */
+START_TEST(test_a_deletion_that_failed_does_not_hide_what_was_lost)
+{
+	struct tp_thin *thin;
+
+	world_begin(&w, _i);
+	thin = world_new_thin(&w, 1, THIN_BYTES);
+	thin_fill(thin, 0, WORLD_BLOCK, 1);
+	ck_ok(tp_thin_close(thin));
+	observer_fail(&w.metadata, OPS(TP_WRITE), 0, 1, -EIO);
+	ck_assert_int_lt(tp_pool_delete_thin(w.pool, 1), 0);
+	ck_assert_int_eq(world_status(&w).mode, TP_MODE_READ_ONLY);
+	thin = world_open_thin(&w, 1, THIN_BYTES);
+	thin_verify_zero(thin, 0, WORLD_BLOCK);
+	ck_assert(thin_info(thin).lost_writes);
+	ck_assert_int_eq(tp_thin_flush(thin), -EIO);
+	ck_ok(tp_thin_close(thin));
+	tp_pool_close(w.pool);
+	world_unmake(&w);
+}
+END_TEST
+
 /* B-ABORT-5, B-FLUSH-7, R-57: what was lost is told for as long as the pool is
  * open, also to a new handle; another thin goes on. */
 START_TEST(test_a_thin_that_lost_writes_keeps_failing_its_flushes)
@@ -123,6 +145,7 @@ int main(void)
 	return RUN_TESTS(
 		"faults", NR_KINDS,
 		test_a_discard_that_the_device_refuses_is_done_all_the_same,
+		test_a_deletion_that_failed_does_not_hide_what_was_lost,
 		test_a_thin_that_lost_writes_keeps_failing_its_flushes,
 		test_a_data_flush_that_failed_is_not_made_good_later);
 }
