@@ -9,19 +9,22 @@
 
 /*---------------------------- around a call --------------------------------*/
 
-/* Flushes that fail seal nothing (A2): ask the pool which will. */
+/* A call seals nothing of a volume that lost writes (A2): the pool tells which
+ * did.  One that has failed can tell nothing any more. */
 static void note_lost_writes(struct run *run)
 {
 	for (unsigned i = 0; i < NR_SLOTS; i++) {
 		struct tp_thin_info info = TP_THIN_INFO_INIT;
 		struct tp_thin *thin = run->slots[i].handles[0];
 
-		if (thin && !tp_thin_get_info(thin, &info))
-			run_volume(run, i)->lost_writes = info.lost_writes;
+		if (run_volume(run, i))
+			run_volume(run, i)->lost_writes =
+				!thin || tp_thin_get_info(thin, &info) ||
+				run->mode == TP_MODE_FAILED || info.lost_writes;
 	}
 }
 
-static void begin_call(struct run *run, const struct control *control)
+void run_begin_call(struct run *run, const struct control *control)
 {
 	if (run->is_faulty)
 		note_lost_writes(run);
@@ -43,15 +46,22 @@ static bool is_result_right(const struct run *run, int result)
 	return result == -ENOSPC;
 }
 
-/* Whether it took effect; if the power failed, nobody knows. */
-static bool end_call(struct run *run, int result)
+/* The event may still be on its way. */
+static bool is_read_only(struct run *run)
+{
+	struct tp_pool_status status = TP_POOL_STATUS_INIT;
+
+	return !run->pool || tp_pool_get_status(run->pool, &status) ||
+	       status.mode >= TP_MODE_READ_ONLY;
+}
+
+bool run_end_call(struct run *run, int result)
 {
 	run->in_call = false;
 	trace_result(run->trace, result);
 	if (!is_going(run))
 		return false;
-	oracle_control_end(run->oracle, result,
-			   result && run->mode >= TP_MODE_READ_ONLY);
+	oracle_control_end(run->oracle, result, result && is_read_only(run));
 	if (!is_result_right(run, result))
 		return violated(run->verdict,
 				"a call fails with %d, and nothing failed: %s",
@@ -63,7 +73,7 @@ static bool end_call(struct run *run, int result)
 /* The same for a call that commits. */
 static bool end_commit(struct run *run, int result)
 {
-	return end_call(run, result) &&
+	return run_end_call(run, result) &&
 	       order_flushed(&run->order, run->call_requests, run->verdict);
 }
 
@@ -87,7 +97,7 @@ static void create(struct run *run, const struct step *step)
 
 	if (run->slots[step->slot].exists)
 		return;
-	begin_call(run, &control);
+	run_begin_call(run, &control);
 	if (end_commit(run,
 		       tp_pool_create_thin(run->pool, slot_id(step->slot))))
 		add_slot(run, step->slot);
@@ -139,7 +149,7 @@ static void snapshot(struct run *run, const struct step *step)
 	control.nr_pairs = choose_pairs(run, step, slots, &control);
 	if (!control.nr_pairs)
 		return;
-	begin_call(run, &control);
+	run_begin_call(run, &control);
 	if (end_commit(run, take(run, &control)))
 		for (unsigned i = 0; i < control.nr_pairs; i++)
 			add_slot(run, slots[i]);
@@ -159,7 +169,7 @@ static void delete (struct run *run, const struct step *step)
 	if (!is_going(run) || !run_close_handles(run, step->slot))
 		return;
 	run->slots[step->slot].exists = false;
-	begin_call(run, &control);
+	run_begin_call(run, &control);
 	if (end_commit(run,
 		       tp_pool_delete_thin(run->pool, slot_id(step->slot))) ||
 	    !is_going(run))
@@ -177,7 +187,7 @@ static void set_transaction_id(struct run *run, const struct step *step)
 	};
 
 	control.facts.transaction_id = step->random;
-	begin_call(run, &control);
+	run_begin_call(run, &control);
 	end_commit(run, tp_pool_set_transaction_id(
 				run->pool, run->oracle->facts.transaction_id,
 				step->random));
@@ -193,7 +203,7 @@ static void hold(struct run *run, bool reserve)
 	if (control.facts.held == reserve)
 		return;
 	control.facts.held = reserve;
-	begin_call(run, &control);
+	run_begin_call(run, &control);
 	end_commit(run, reserve ? tp_pool_reserve_metadata_snapshot(run->pool)
 				: tp_pool_release_metadata_snapshot(run->pool));
 }
@@ -202,7 +212,7 @@ static void commit(struct run *run)
 {
 	struct control control = { .kind = CONTROL_COMMIT };
 
-	begin_call(run, &control);
+	run_begin_call(run, &control);
 	end_commit(run, tp_pool_commit(run->pool));
 }
 
@@ -248,8 +258,8 @@ static void grow_data(struct run *run, const struct step *step)
 		    (uint64_t)step->nr * run->config->block_sectors *
 			    SECTOR_BYTES);
 	control.facts = facts_grown(run, true, false);
-	begin_call(run, &control);
-	end_call(run, tp_pool_grow_data(run->pool));
+	run_begin_call(run, &control);
+	run_end_call(run, tp_pool_grow_data(run->pool));
 }
 
 static void grow_metadata(struct run *run, const struct step *step)
@@ -258,8 +268,8 @@ static void grow_metadata(struct run *run, const struct step *step)
 
 	grow_device(run, METADATA_DEVICE, 16ull * step->nr * METADATA_BLOCK);
 	control.facts = facts_grown(run, false, true);
-	begin_call(run, &control);
-	end_call(run, tp_pool_grow_metadata(run->pool));
+	run_begin_call(run, &control);
+	run_end_call(run, tp_pool_grow_metadata(run->pool));
 }
 
 /*---------------------------- suspend and resume ---------------------------*/
@@ -268,9 +278,16 @@ static void suspend(struct run *run)
 {
 	struct control control = { .kind = CONTROL_COMMIT };
 
-	begin_call(run, &control);
-	if (end_call(run, tp_pool_suspend(run->pool)))
-		run->nr_suspends++;
+	run_begin_call(run, &control);
+	run_end_call(run, tp_pool_suspend(run->pool));
+	run->nr_suspends++; /* also if its commit failed */
+}
+
+/* A pool that may not change its metadata resumes, and does not grow
+ * (B-GROW-4). */
+static bool may_grow(const struct run *run)
+{
+	return run->mode < TP_MODE_READ_ONLY;
 }
 
 static void resume(struct run *run)
@@ -283,9 +300,9 @@ static void resume(struct run *run)
 		run->nr_suspends -= !tp_pool_resume(run->pool, NULL);
 		return;
 	}
-	control.facts = facts_grown(run, true, true);
-	begin_call(run, &control);
-	if (end_call(run, tp_pool_resume(run->pool, NULL)))
+	control.facts = facts_grown(run, may_grow(run), may_grow(run));
+	run_begin_call(run, &control);
+	if (run_end_call(run, tp_pool_resume(run->pool, NULL)))
 		run->nr_suspends--;
 }
 

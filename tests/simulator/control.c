@@ -153,8 +153,9 @@ void oracle_control_end(struct oracle *oracle, int result, bool in_doubt)
 		apply(oracle, &oracle->control);
 		seal_all(oracle, oracle->control.begin);
 	}
-	if (!in_doubt)
-		oracle->control.kind = CONTROL_NONE;
+	if (in_doubt && oracle->doubt.kind == CONTROL_NONE)
+		oracle->doubt = oracle->control;
+	oracle->control.kind = CONTROL_NONE;
 }
 
 /*---------------------------- opened again ---------------------------------*/
@@ -175,11 +176,10 @@ static bool is_same(const struct facts *a, const struct facts *b)
 	       a->metadata_blocks == b->metadata_blocks;
 }
 
-/* Did the call that was under way take effect? */
-static bool was_done(const struct oracle *oracle, const struct found *found)
+/* Did a call of which nobody knows take effect? */
+static bool was_done(const struct oracle *oracle, const struct control *control,
+		     const struct found *found)
 {
-	const struct control *control = &oracle->control;
-
 	switch (control->kind) {
 	case CONTROL_CREATE:
 	case CONTROL_SNAPSHOT:
@@ -203,6 +203,16 @@ static void seal_origins(struct oracle *oracle, const struct control *control)
 			&oracle->history,
 			oracle_find(oracle, control->pairs[i].origin)->number,
 			control->begin);
+}
+
+static void resolve(struct oracle *oracle, struct control *control,
+		    const struct found *found)
+{
+	if (was_done(oracle, control, found)) {
+		seal_origins(oracle, control);
+		apply(oracle, control);
+	}
+	control->kind = CONTROL_NONE;
 }
 
 static bool check_facts(const struct facts *is, const struct facts *should,
@@ -252,11 +262,8 @@ static bool check_ids(const struct oracle *oracle, const struct found *found,
 bool oracle_recover(struct oracle *oracle, const struct found *found,
 		    struct verdict *verdict)
 {
-	if (was_done(oracle, found)) {
-		seal_origins(oracle, &oracle->control);
-		apply(oracle, &oracle->control);
-	}
-	oracle->control.kind = CONTROL_NONE;
+	resolve(oracle, &oracle->doubt, found);
+	resolve(oracle, &oracle->control, found);
 	for (uint32_t i = 0; i < oracle->nr_volumes; i++)
 		oracle->volumes[i].lost_writes = false;
 
@@ -277,7 +284,8 @@ static void freeze(struct oracle *oracle, struct volume *volume,
 }
 
 bool oracle_found(struct oracle *oracle, uint32_t id, uint64_t begin,
-		  uint64_t end, const void *buffer, struct verdict *verdict)
+		  uint64_t end, bool stays, const void *buffer,
+		  struct verdict *verdict)
 {
 	struct volume *volume = oracle_find(oracle, id);
 	struct question question = { .crash = true };
@@ -289,11 +297,20 @@ bool oracle_found(struct oracle *oracle, uint32_t id, uint64_t begin,
 
 		if (value == VALUE_NONE)
 			return false;
-		freeze(oracle, volume, s, value);
+		if (stays)
+			freeze(oracle, volume, s, value);
 		bytes += SECTOR_BYTES;
 	}
 
 	return true;
+}
+
+void oracle_doubt(struct oracle *oracle)
+{
+	struct history *history = &oracle->history;
+
+	for (uint32_t i = history->first; i < history->nr; i++)
+		history->operations[i].maybe |= !history->operations[i].sealed;
 }
 
 bool oracle_restart(struct oracle *oracle, struct verdict *verdict)

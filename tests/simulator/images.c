@@ -17,30 +17,43 @@
 
 /*---------------------------- the instant ----------------------------------*/
 
-static struct tp_simulator *fork_one(struct run *run, uint64_t random)
+static void fork_one(struct run *run, struct crash_point *point, uint64_t n)
 {
-	uint64_t nr = tp_simulator_nr_images(run->simulator);
-	struct tp_simulator *fork = NULL;
+	struct tp_simulator *fork;
 	struct tp_image image;
 
-	if (tp_simulator_get_image(run->simulator, random % nr, &image) ||
-	    tp_simulator_fork(run->simulator, random, tp_keep_image, &image,
-			      &fork))
+	if (tp_simulator_get_image(run->simulator, n, &image) ||
+	    tp_simulator_fork(run->simulator, n, tp_keep_image, &image,
+			      &fork)) {
 		violated(run->verdict, "no image: %s",
 			 tp_simulator_last_error());
-	else
-		trace_note(run->trace, "  crash image: %s, %llu of %llu",
-			   tp_image_kind_name(image.kind),
-			   (unsigned long long)(random % nr),
-			   (unsigned long long)nr);
+		return;
+	}
+	trace_note(run->trace, "  crash image %u: %s, %llu", point->nr_images,
+		   tp_image_kind_name(image.kind), (unsigned long long)n);
+	point->images[point->nr_images++] = fork;
+}
 
-	return fork;
+/* A sample, or each so-and-so-many-th. */
+static void fork_some(struct run *run, const struct step *step,
+		      struct crash_point *point)
+{
+	uint64_t nr = tp_simulator_nr_images(run->simulator);
+	uint64_t random = step->random;
+
+	point->images = calloc(nr + step->nr, sizeof(*point->images));
+	if (step->every)
+		for (uint64_t n = step->random % step->every; n < nr;
+		     n += step->every)
+			fork_one(run, point, n);
+	else
+		for (unsigned i = 0; i < step->nr; i++)
+			fork_one(run, point, next_random(&random) % nr);
 }
 
 static void set_aside(struct run *run, const struct step *step)
 {
 	struct crash_point *point = &run->points[run->nr_points];
-	uint64_t random = step->random;
 
 	if (run->nr_points == MAX_POINTS)
 		return;
@@ -50,12 +63,7 @@ static void set_aside(struct run *run, const struct step *step)
 		.was_faulty = run->is_faulty,
 		.random = step->random,
 	};
-	for (unsigned i = 0; i < step->nr; i++) {
-		struct tp_simulator *fork = fork_one(run, next_random(&random));
-
-		if (fork)
-			point->images[point->nr_images++] = fork;
-	}
+	fork_some(run, step, point);
 	run->nr_points++;
 	run->stats->nr_crash_points++;
 }
@@ -93,9 +101,7 @@ void run_observe(void *context, const struct tp_simulated_event *event)
 /* Closed and opened again with nothing done, all is as it was (V2). */
 static void reopen(struct run *run)
 {
-	if (run_close(run) && is_going(run))
-		violated(run->verdict, "a recovered pool does not close: %s",
-			 tp_last_error());
+	run_close(run, true);
 	if (is_going(run))
 		run_open(run, true);
 }
@@ -127,6 +133,7 @@ static void judge(struct run *run, const struct crash_point *point, unsigned i)
 		.stats = run->stats,
 		.verdict = run->verdict,
 		.is_faulty = point->was_faulty,
+		.was_crash = true,
 	};
 	uint64_t random = mix(point->random + i);
 
@@ -138,7 +145,7 @@ static void judge(struct run *run, const struct crash_point *point, unsigned i)
 	run->stats->nr_images++;
 	go_through(&image, random);
 	if (image.pool)
-		run_close(&image);
+		run_close(&image, false);
 	run->trace->depth--;
 	run_end(&image);
 }
@@ -148,6 +155,7 @@ void run_drop_points(struct run *run)
 	for (unsigned p = 0; p < run->nr_points; p++) {
 		for (unsigned i = 0; i < run->points[p].nr_images; i++)
 			tp_simulator_free(run->points[p].images[i]);
+		free(run->points[p].images);
 		oracle_free(run->points[p].oracle);
 	}
 	run->nr_points = 0;
@@ -191,11 +199,12 @@ void run_recover(struct run *run, const struct step *step)
 		bool was_faulty = run->is_faulty;
 
 		if (run->pool)
-			run_close(run);
+			run_close(run, false);
 		run_judge_points(run);
 		power_on(run, next_random(&random));
 		run->stats->nr_crashes++;
 		run->is_faulty = was_faulty;
+		run->was_crash = true;
 		if (step && next_random(&random) % 3 == 0) {
 			run->armed = step;
 			run->events_left = 1 + next_random(&random) % 40;

@@ -59,14 +59,21 @@ struct volume *oracle_find(const struct oracle *oracle, uint32_t id)
 	return NULL;
 }
 
+static uint64_t begin_of(const struct control *control)
+{
+	return control->kind == CONTROL_NONE ? NOT_YET : control->begin;
+}
+
+static uint64_t min_of(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 uint64_t oracle_horizon(const struct oracle *oracle)
 {
-	uint64_t read = history_oldest_read(&oracle->history);
-	uint64_t control = oracle->control.kind != CONTROL_NONE
-				   ? oracle->control.begin
-				   : NOT_YET;
-
-	return read < control ? read : control;
+	return min_of(history_oldest_read(&oracle->history),
+		      min_of(begin_of(&oracle->control),
+			     begin_of(&oracle->doubt)));
 }
 
 /*---------------------------- submission -----------------------------------*/

@@ -59,7 +59,8 @@ struct oracle {
 	struct volume *volumes; /* by number */
 	uint32_t nr_volumes, room;
 	struct facts facts;
-	struct control control; /* under way, or in doubt */
+	struct control control; /* under way */
+	struct control doubt;   /* failed, and may be found done (K5) */
 	struct cut *cuts;
 	unsigned nr_cuts;
 	uint64_t rolled_back; /* when (A1); 0: never */
@@ -112,10 +113,17 @@ struct found {
 bool oracle_recover(struct oracle *oracle, const struct found *found,
 		    struct verdict *verdict);
 
-/* After a crash: are these sectors what section 6 allows?  Then they stay so
- * (V3). */
+/*
+ * Are these sectors what section 6 allows?  @stays: power had failed, and what
+ * is found stays so (V3); else it may be in a cache.
+ */
 bool oracle_found(struct oracle *oracle, uint32_t id, uint64_t begin,
-		  uint64_t end, const void *buffer, struct verdict *verdict);
+		  uint64_t end, bool stays, const void *buffer,
+		  struct verdict *verdict);
+
+/* The pool was closed after a fault: what is not sealed may be gone, and is
+ * not promised any more to be there, now or later. */
+void oracle_doubt(struct oracle *oracle);
 
 /* All sectors were found: are the snapshots each of one instant (N1)?  What
  * was before is of no interest any more. */

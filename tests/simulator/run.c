@@ -337,10 +337,8 @@ bool run_open(struct run *run, bool verify)
 	return is_going(run);
 }
 
-int run_close(struct run *run)
+static void close_queues(struct run *run)
 {
-	int r;
-
 	run->is_closing = true;
 	while (run->pool && run->nr_suspends && run->nr_suspends--)
 		tp_pool_resume(run->pool, NULL);
@@ -348,12 +346,24 @@ int run_close(struct run *run)
 		tp_queue_destroy(run->queues[i]);
 		run->queues[i] = NULL;
 	}
+}
+
+int run_close(struct run *run, bool counts)
+{
+	struct control control = { .kind = CONTROL_COMMIT };
+	int r;
+
+	close_queues(run);
+	if (counts && is_going(run))
+		run_begin_call(run, &control);
 	for (unsigned i = 0; i < NR_SLOTS; i++)
 		run_close_handles(run, i);
 	run->in_call = true;
 	r = tp_pool_close(run->pool);
 	run->in_call = false;
 	run->pool = NULL;
+	if (counts && is_going(run))
+		run_end_call(run, r);
 
 	return r;
 }

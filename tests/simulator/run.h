@@ -19,7 +19,6 @@
 
 #define NR_IOS 24
 #define MAX_POINTS 8
-#define MAX_IMAGES 8
 
 struct run;
 
@@ -47,7 +46,7 @@ struct stats {
 /* Where power could have failed: what the oracle knew, and images of it. */
 struct crash_point {
 	struct oracle *oracle;
-	struct tp_simulator *images[MAX_IMAGES];
+	struct tp_simulator **images;
 	unsigned nr_images, next;
 	bool was_faulty;
 	uint64_t random;
@@ -74,6 +73,7 @@ struct run {
 	struct verdict *verdict;
 
 	enum tp_pool_mode mode;
+	bool was_crash;    /* before the pool was opened */
 	bool is_open;      /* past its recovery */
 	bool power_is_off; /* and nothing that happens counts */
 	bool is_faulty;    /* a device may fail, or has failed */
@@ -99,8 +99,8 @@ void run_end(struct run *run);
 /* Open the pool, see what is there, and, if @verify, all of it. */
 bool run_open(struct run *run, bool verify);
 
-/* What is left of the pool after power failed, or to be closed in order. */
-int run_close(struct run *run);
+/* Close everything; @counts: as a call that the oracle is told of. */
+int run_close(struct run *run, bool counts);
 
 /* Let something happen; false if nothing can. */
 bool run_some(struct run *run);
@@ -140,6 +140,9 @@ void run_read_all(struct run *run);
 /*---------------------------- calls.c --------------------------------------*/
 
 void run_call(struct run *run, const struct step *step);
+void run_begin_call(struct run *run, const struct control *control);
+/* Whether it took effect; if the power failed, nobody knows. */
+bool run_end_call(struct run *run, int result);
 void run_set_hook(struct run *run, enum hook_kind hook);
 
 /*---------------------------- images.c -------------------------------------*/

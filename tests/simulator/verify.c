@@ -59,8 +59,8 @@ static bool verify_piece(struct run *run, unsigned slot, uint64_t begin,
 		return violated(run->verdict, "thin %u cannot be read: %s",
 				slot_id(slot), tp_last_error());
 
-	return oracle_found(run->oracle, slot_id(slot), begin, end, buffer,
-			    run->verdict);
+	return oracle_found(run->oracle, slot_id(slot), begin, end,
+			    run->was_crash, buffer, run->verdict);
 }
 
 static bool verify_volume(struct run *run, unsigned slot)
@@ -85,5 +85,5 @@ bool run_verify(struct run *run)
 		if (run->slots[i].exists && !verify_volume(run, i))
 			return false;
 
-	return oracle_restart(run->oracle, run->verdict);
+	return !run->was_crash || oracle_restart(run->oracle, run->verdict);
 }

@@ -77,6 +77,7 @@ struct step {
 	unsigned ops, device;
 
 	unsigned pause;  /* how much may happen before the next step */
+	unsigned every;  /* images: each so-and-so-many-th; 0: nr of them */
 	unsigned events; /* crash, images: after so many device events; fault:
 			  * after so many requests */
 	uint64_t random; /* for what else is to be chosen */

@@ -1,0 +1,42 @@
+/*
+ * Some thousand seeds, from a place that is printed and can be chosen
+ * (TEST_SEED): at least 20,000 crash points in all.
+ */
+#include "simulator/isolate.h"
+#include "support/pattern.h"
+#include "support/run-tests.h"
+
+#define NR_SEEDS 4000
+#define NR_CRASH_POINTS 20000
+
+START_TEST(test_no_seed_of_thousands_breaks_the_contract)
+{
+	struct batch batch = {
+		.from = seed_from_environment(100000),
+		.nr = NR_SEEDS,
+		.options = { .faults = true },
+	};
+	struct totals totals;
+
+	batch_run(&batch, &totals);
+	printf("%llu seeds, %llu crash points, %llu images, %llu crashes, "
+	       "%llu faults, %.0f s\n",
+	       (unsigned long long)totals.nr_seeds,
+	       (unsigned long long)totals.stats.nr_crash_points,
+	       (unsigned long long)totals.stats.nr_images,
+	       (unsigned long long)totals.stats.nr_crashes,
+	       (unsigned long long)totals.stats.nr_faults, totals.seconds);
+	ck_assert_msg(!totals.nr_failed,
+		      "seed %llu: %s; ./dev simulate --from %llu --trace",
+		      (unsigned long long)totals.failed_seed,
+		      totals.verdict.sentence,
+		      (unsigned long long)totals.failed_seed);
+	ck_assert_uint_ge(totals.stats.nr_crash_points, NR_CRASH_POINTS);
+}
+END_TEST
+
+int main(void)
+{
+	return RUN_TESTS("seeds", 1,
+			 test_no_seed_of_thousands_breaks_the_contract);
+}
