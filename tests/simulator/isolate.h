@@ -48,4 +48,7 @@ struct totals {
 
 void batch_run(const struct batch *batch, struct totals *totals);
 
+/* What was done, on standard output. */
+void batch_print(const struct totals *totals);
+
 #endif

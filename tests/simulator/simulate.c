@@ -138,25 +138,6 @@ static int run_one(const struct request *request)
 
 /*---------------------------- many seeds -----------------------------------*/
 
-static void sum_up(const struct totals *totals)
-{
-	const struct stats *stats = &totals->stats;
-
-	printf("%llu seeds in %.1f s (%.1f a second), %llu failed\n",
-	       (unsigned long long)totals->nr_seeds, totals->seconds,
-	       (double)totals->nr_seeds / totals->seconds,
-	       (unsigned long long)totals->nr_failed);
-	printf("%llu crash points, %llu images looked at, %llu crashes gone on "
-	       "from\n",
-	       (unsigned long long)stats->nr_crash_points,
-	       (unsigned long long)stats->nr_images,
-	       (unsigned long long)stats->nr_crashes);
-	printf("%llu operations, %llu device requests, %llu faults\n",
-	       (unsigned long long)stats->nr_operations,
-	       (unsigned long long)stats->nr_requests,
-	       (unsigned long long)stats->nr_faults);
-}
-
 static int run_many(const struct request *request)
 {
 	struct totals totals;
@@ -164,7 +145,7 @@ static int run_many(const struct request *request)
 	batch_run(&request->batch, &totals);
 	if (totals.nr_failed)
 		explain(request, totals.failed_seed, &totals.verdict);
-	sum_up(&totals);
+	batch_print(&totals);
 
 	return totals.nr_failed != 0;
 }
