@@ -660,8 +660,13 @@ int tp_queue_poll(struct tp_queue *queue, unsigned max)
 		return tpi_error(-EDEADLK, "a queue was polled from within an "
 					   "end_io of its own");
 	nr = reap(queue, max);
-	if (!nr && !queue->watched && watch(queue))
+
+	/* What has ended may be only a part of a bio.  No signal was promised
+	 * for the rest of it, then: ask again. */
+	while (!nr && !queue->watched && watch(queue)) {
 		nr = reap(queue, max);
+		queue->watched = nr;
+	}
 	if (nr && queue->watched)
 		unwatch(queue);
 

@@ -458,6 +458,160 @@ START_TEST(test_what_a_queue_wrote_is_flushed_after_it_is_gone)
 }
 END_TEST
 
+/*---------------------------- one half, then the other ---------------------*/
+
+/* A device that ends reads when the test says so; all else as it comes. */
+static struct {
+	char bytes[1 << 20];
+	bool holds_reads;
+	unsigned nr_ending; /* held reads that may end */
+	bool ends_when_asked;
+	bool watched; /* the last to ask for a signal was promised one */
+	unsigned nr_reads;
+} halves;
+
+struct halves_channel {
+	int event_fd;
+	unsigned nr;
+	struct tp_device_request *requests[64];
+};
+
+static int halves_open(void *context, int event_fd, int inline_only,
+		       void **channel)
+{
+	struct halves_channel *new = calloc(1, sizeof(*new));
+
+	new->event_fd = event_fd;
+	*channel = new;
+
+	return 0;
+}
+
+static void halves_submit(void *context, struct tp_device_request *request)
+{
+	struct halves_channel *channel = context;
+
+	ck_assert_uint_lt(channel->nr, 64);
+	channel->requests[channel->nr++] = request;
+}
+
+static bool may_end(const struct tp_device_request *request)
+{
+	return request->op != TP_READ || !halves.holds_reads ||
+	       halves.nr_ending;
+}
+
+static void carry_out(struct tp_device_request *request)
+{
+	char *at = halves.bytes + request->offset;
+
+	for (int i = 0; i < request->iovcnt; i++) {
+		size_t length = request->iov[i].iov_len;
+
+		if (request->op == TP_WRITE)
+			memcpy(at, request->iov[i].iov_base, length);
+		else if (request->op == TP_READ)
+			memcpy(request->iov[i].iov_base, at, length);
+		at += length;
+	}
+	if (request->op == TP_READ && halves.holds_reads)
+		halves.nr_ending--;
+	halves.nr_reads += request->op == TP_READ;
+}
+
+static unsigned halves_poll(void *context, unsigned max)
+{
+	struct halves_channel *channel = context;
+	struct tp_device_request *request;
+	unsigned nr = 0;
+
+	while (nr < max && channel->nr && may_end(channel->requests[0])) {
+		request = channel->requests[0];
+		channel->nr--;
+		memmove(channel->requests, channel->requests + 1,
+			channel->nr * sizeof(*channel->requests));
+		carry_out(request);
+		request->done(request, 0);
+		nr++;
+	}
+
+	return nr;
+}
+
+static int halves_arm(void *context)
+{
+	struct halves_channel *channel = context;
+
+	if (!channel->nr)
+		return 0;
+	if (halves.holds_reads && halves.ends_when_asked) {
+		halves.ends_when_asked = false;
+		halves.nr_ending++;
+	}
+	halves.watched = !may_end(channel->requests[0]);
+
+	return !halves.watched;
+}
+
+static uint64_t halves_size(void *context)
+{
+	return sizeof(halves.bytes);
+}
+
+static const struct tp_device_async_ops halves_ops = {
+	TP_DEVICE_ASYNC_OPS_INIT,    .features = TP_DEVICE_NO_CACHE,
+	.open_channel = halves_open, .close_channel = free,
+	.submit = halves_submit,     .poll = halves_poll,
+	.arm = halves_arm,           .size = halves_size,
+};
+
+/*
+ * A bio of two requests, of which one ends just when the queue asks for a
+ * signal: then there is something to poll, but nothing to reap, and the queue
+ * has to ask again.  Else nobody hears of the other, and who waits does so for
+ * ever.
+ */
+START_TEST(test_a_bio_that_ends_by_halves_is_heard_of)
+{
+	struct tp_thin_options options = TP_THIN_OPTIONS_INIT;
+	static char buffer[2 * 65536];
+	struct tp_device *metadata, *data;
+	struct tp_queue *queue;
+	struct tp_thin *thin;
+	struct tp_pool *pool;
+	struct io io;
+
+	ck_ok(tp_device_open_memory(4 << 20, &metadata));
+	ck_ok(tp_device_new_async(&halves_ops, NULL, &data));
+	ck_ok(tp_pool_format(metadata, data, NULL));
+	ck_ok(tp_pool_open(metadata, data, NULL, &pool));
+	ck_ok(tp_pool_create_thin(pool, 0));
+	options.size = sizeof(buffer);
+	ck_ok(tp_thin_open(pool, 0, &options, &thin));
+	ck_ok(tp_thin_write(thin, buffer, 65536, 65536, 0));
+	ck_ok(tp_thin_write(thin, buffer, 65536, 0, 0));
+	ck_ok(tp_thin_read(thin, buffer, sizeof(buffer), 0));
+	ck_assert_uint_eq(halves.nr_reads, 2);
+
+	halves.holds_reads = halves.ends_when_asked = true;
+	ck_ok(tp_queue_create(pool, 1, &queue));
+	io_init(&io, TP_READ, buffer, 0, sizeof(buffer), 0);
+	io_submit(&io, queue, thin);
+	ck_assert_int_eq(tp_queue_poll(queue, 0), 0);
+	ck_assert_uint_eq(halves.nr_reads, 3);
+	ck_assert(halves.watched);
+
+	halves.nr_ending = 1;
+	ck_assert_int_eq(tp_queue_poll(queue, 0), 1);
+	halves.holds_reads = false;
+	tp_queue_destroy(queue);
+	ck_ok(tp_thin_close(thin));
+	ck_ok(tp_pool_close(pool));
+	tp_device_unref(data);
+	tp_device_unref(metadata);
+}
+END_TEST
+
 int main(void)
 {
 	return RUN_TESTS(
@@ -470,5 +624,6 @@ int main(void)
 		test_a_host_driven_pool_runs_in_an_epoll_loop,
 		test_the_descriptor_of_an_idle_pool_falls_silent,
 		test_a_virtual_clock_drives_the_tick,
-		test_what_a_queue_wrote_is_flushed_after_it_is_gone);
+		test_what_a_queue_wrote_is_flushed_after_it_is_gone,
+		test_a_bio_that_ends_by_halves_is_heard_of);
 }
