@@ -137,7 +137,7 @@ static int settle_size(struct session *session,
 			    arguments->name);
 	session->size = arguments->given & OPTION_SIZE ? arguments->size
 						       : session->volume.size;
-	if (!session->size)
+	if (!session->size && !*session->volume.name)
 		return fail("nothing is mapped in volume %u and the pool does "
 			    "not know its size: give --size",
 			    session->volume.id);

@@ -15,7 +15,7 @@
  *
  * Names:   1 to 255 bytes of UTF-8, no '/', no control characters, not "." or
  *          ".."; unique in the pool.
- * Units:   bytes; sizes are multiples of 512, below 2^63.
+ * Units:   bytes; sizes are multiples of 512, below 2^63.  0 is a size too.
  * Threads: any, several at once; of a host-driven pool, the one that polls it.
  * Errors:  those of the calls in thinpool/pool.h that change a pool, and
  *          -EINVAL (a bad name or size; a logged sentence says which),
@@ -76,6 +76,15 @@ int tp_catalogue_adopt(struct tp_catalogue *catalogue, uint32_t id,
 
 int tp_catalogue_rename(struct tp_catalogue *catalogue, const char *name,
 			const char *new_name);
+
+/*
+ * The volume @name takes the name @new_name from the volume that has it, and
+ * that is called @displaced from then on: both or neither, also after a crash.
+ * @displaced may be @name, and they swap; any other has to be free.  -EINVAL:
+ * @name and @new_name are the same.
+ */
+int tp_catalogue_displace(struct tp_catalogue *catalogue, const char *name,
+			  const char *new_name, const char *displaced);
 
 /* Smaller hides blocks and frees none (B-THIN-2).  Open handles keep theirs. */
 int tp_catalogue_resize(struct tp_catalogue *catalogue, const char *name,

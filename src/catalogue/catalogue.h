@@ -64,18 +64,24 @@ bool tpi_entry_describes(const struct tpi_entry *entry,
 
 /*---------------------------- changing -------------------------------------*/
 
-/* What becomes of the pool, and of the table. */
+/* Entries that one change can take, and bring: two change places. */
+#define TPI_EDIT_MAX 2
+
+/*
+ * What becomes of the pool, and of the table.  NULL: no entry.  A thin that is
+ * made is new[0]'s.
+ */
 struct tpi_edit {
 	enum tpi_change_kind kind;
 	uint32_t id, origin;
-	struct tpi_entry *old; /* leaves the table, or NULL */
-	struct tpi_entry *new; /* enters it, or NULL; its page is not chosen */
+	struct tpi_entry *old[TPI_EDIT_MAX]; /* leave the table */
+	struct tpi_entry *new[TPI_EDIT_MAX]; /* enter it; pages not chosen */
 };
 
 /*
  * Fills in an edit.  Called with the lock held and everything caught up, and
- * again if the change has to be tried again.  @edit->new is owned by the caller
- * once 0 was returned.
+ * again if the change has to be tried again.  What is new in @edit is owned by
+ * the caller once 0 was returned.
  */
 typedef int (*tpi_plan_fn)(struct tp_catalogue *catalogue, void *context,
 			   struct tpi_edit *edit);

@@ -25,7 +25,7 @@ struct attempt {
 	struct tpi_page *pages;
 	size_t nr_pages;
 
-	/* Where the new entry lies, to fill in its details. */
+	/* Where new[0] lies, to fill in its details. */
 	void *new_page;
 	size_t new_at;
 
@@ -35,33 +35,87 @@ struct attempt {
 
 /*---------------------------- building pages -------------------------------*/
 
-static int choose_page(struct attempt *a)
+/* What the entries of @entries that lie on @page take up. */
+static size_t bytes_on(struct tpi_entry *const entries[TPI_EDIT_MAX],
+		       uint32_t page)
 {
-	const struct tpi_table *table = &a->catalogue->table;
-	const struct tpi_entry *old = a->edit.old;
-	struct tpi_entry *new = a->edit.new;
-	size_t bytes = tpi_page_entry_bytes(new), freed;
+	size_t bytes = 0;
 
-	freed = old ? tpi_page_entry_bytes(old) : 0;
-	if (old && (bytes <= freed ||
-		    tpi_table_has_room(table, old->page, bytes - freed)))
-		new->page = old->page;
-	else
-		new->page = tpi_table_roomy_page(table, bytes);
+	for (unsigned i = 0; i < TPI_EDIT_MAX; i++)
+		if (entries[i] && entries[i]->page == page)
+			bytes += tpi_page_entry_bytes(entries[i]);
 
-	return tpi_table_reserve(&a->catalogue->table, new->page);
+	return bytes;
+}
+
+/*
+ * A page for @new: the one that an old entry leaves, if that does not overfill
+ * it, else the first with room, perhaps a new one.  @placed: what the change
+ * brings, as far as it has its pages.
+ */
+static int choose_page(struct attempt *a, const struct tpi_entry *left,
+		       struct tpi_entry *const placed[TPI_EDIT_MAX],
+		       struct tpi_entry *new)
+{
+	struct tpi_table *table = &a->catalogue->table;
+	size_t bytes = tpi_page_entry_bytes(new);
+	uint32_t page = left ? left->page : 0;
+	bool retried = !left;
+
+	while (!tpi_table_has_room(table, page, bytes + bytes_on(placed, page),
+				   bytes_on(a->edit.old, page))) {
+		page = retried ? page + 1 : 0;
+		retried = true;
+	}
+	new->page = page;
+
+	return tpi_table_reserve(table, page);
+}
+
+static int choose_pages(struct attempt *a)
+{
+	struct tpi_entry *placed[TPI_EDIT_MAX] = { 0 };
+	const struct tpi_edit *edit = &a->edit;
+	int r = 0;
+
+	for (unsigned i = 0; i < TPI_EDIT_MAX && !r; i++) {
+		if (edit->new[i])
+			r = choose_page(a, edit->old[i], placed, edit->new[i]);
+		placed[i] = edit->new[i];
+	}
+
+	return r;
 }
 
 static bool is_concerned(const struct attempt *a, uint32_t page)
 {
 	const struct tpi_edit *edit = &a->edit;
 
-	if ((edit->old && edit->old->page == page) ||
-	    (edit->new && edit->new->page == page))
+	if (bytes_on(edit->old, page) || bytes_on(edit->new, page))
 		return true;
 
 	return edit->kind != TPI_CHANGE_DELETE &&
 	       a->catalogue->table.pages[page].stale;
+}
+
+static bool leaves(const struct attempt *a, const struct tpi_entry *entry)
+{
+	for (unsigned i = 0; i < TPI_EDIT_MAX; i++)
+		if (a->edit.old[i] == entry)
+			return true;
+
+	return false;
+}
+
+static void add_new(struct attempt *a, struct tpi_page *page,
+		    const struct tpi_entry *new)
+{
+	size_t at = tpi_page_add(page->data, new);
+
+	if (new == a->edit.new[0]) {
+		a->new_page = page->data;
+		a->new_at = at;
+	}
 }
 
 static void fill_page(struct attempt *a, struct tpi_page *page)
@@ -72,12 +126,11 @@ static void fill_page(struct attempt *a, struct tpi_page *page)
 	tpi_page_start(page->data, number);
 	for (size_t i = 0; i < table->nr; i++)
 		if (table->by_id[i]->page == number &&
-		    table->by_id[i] != a->edit.old)
+		    !leaves(a, table->by_id[i]))
 			tpi_page_add(page->data, table->by_id[i]);
-	if (a->edit.new && a->edit.new->page == number) {
-		a->new_page = page->data;
-		a->new_at = tpi_page_add(page->data, a->edit.new);
-	}
+	for (unsigned i = 0; i < TPI_EDIT_MAX; i++)
+		if (a->edit.new[i] && a->edit.new[i]->page == number)
+			add_new(a, page, a->edit.new[i]);
 	tpi_page_seal(page->data);
 }
 
@@ -107,7 +160,7 @@ static int build_page(struct attempt *a, uint32_t number)
 static int build_pages(struct attempt *a)
 {
 	const struct tpi_table *table = &a->catalogue->table;
-	int r = a->edit.new ? choose_page(a) : 0;
+	int r = choose_pages(a);
 
 	if (r || !table->nr_pages)
 		return r;
@@ -144,7 +197,7 @@ static bool take_table(struct attempt *a)
 static int begin(void *context, const struct tpi_change_facts *facts)
 {
 	struct attempt *a = context;
-	struct tpi_entry *new = a->edit.new;
+	struct tpi_entry *new = a->edit.new[0];
 
 	if (!take_table(a)) {
 		a->outdated = true;
@@ -164,7 +217,7 @@ static int begin(void *context, const struct tpi_change_facts *facts)
 /* The thins that are known to be there. */
 static void update_thins(struct attempt *a)
 {
-	const struct tpi_entry *new = a->edit.new;
+	const struct tpi_entry *new = a->edit.new[0];
 	struct tp_thin_info info = TP_THIN_INFO_INIT;
 
 	a->catalogue->nr_commits++;
@@ -190,11 +243,14 @@ static void update_table(struct attempt *a)
 
 	for (size_t i = 0; i < a->nr_pages; i++)
 		table->pages[a->pages[i].vblock].stale = false;
-	if (a->edit.old)
-		tpi_table_remove(table, a->edit.old);
-	if (a->edit.new)
-		tpi_table_insert(table, a->edit.new);
-	a->edit.new = NULL;
+	for (unsigned i = 0; i < TPI_EDIT_MAX; i++)
+		if (a->edit.old[i])
+			tpi_table_remove(table, a->edit.old[i]);
+	for (unsigned i = 0; i < TPI_EDIT_MAX; i++) {
+		if (a->edit.new[i])
+			tpi_table_insert(table, a->edit.new[i]);
+		a->edit.new[i] = NULL;
+	}
 	a->catalogue->version++;
 }
 
@@ -247,7 +303,8 @@ static void attempt_exit(struct attempt *a)
 	for (size_t i = 0; i < a->nr_pages; i++)
 		free(a->pages[i].data);
 	free(a->pages);
-	free(a->edit.new);
+	for (unsigned i = 0; i < TPI_EDIT_MAX; i++)
+		free(a->edit.new[i]);
 }
 
 int tpi_catalogue_change(struct tp_catalogue *catalogue, tpi_plan_fn plan,

@@ -42,7 +42,7 @@ struct tpi_entry *tpi_entry_renamed(const struct tpi_entry *entry,
 /* Whether @size may be a volume's. */
 static inline bool tpi_size_is_good(uint64_t size)
 {
-	return size && size % TP_SECTOR_SIZE == 0 && size < (uint64_t)1 << 63;
+	return size % TP_SECTOR_SIZE == 0 && size < (uint64_t)1 << 63;
 }
 
 #endif

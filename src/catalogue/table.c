@@ -74,22 +74,13 @@ int tpi_table_reserve(struct tpi_table *table, uint32_t page)
 }
 
 bool tpi_table_has_room(const struct tpi_table *table, uint32_t page,
-			size_t bytes)
+			size_t more, size_t less)
 {
 	size_t used = page < table->nr_pages ? table->pages[page].entry_bytes
 					     : 0;
 
-	return TPI_PAGE_HEADER_BYTES + used + bytes <= TPI_CATALOGUE_PAGE_BYTES;
-}
-
-uint32_t tpi_table_roomy_page(const struct tpi_table *table, size_t bytes)
-{
-	uint32_t page = 0;
-
-	while (!tpi_table_has_room(table, page, bytes))
-		page++;
-
-	return page;
+	return TPI_PAGE_HEADER_BYTES + used - less + more <=
+	       TPI_CATALOGUE_PAGE_BYTES;
 }
 
 /*---------------------------- looking up -----------------------------------*/

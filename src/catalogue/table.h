@@ -53,11 +53,9 @@ struct tpi_entry *tpi_table_find_id(const struct tpi_table *table, uint32_t id);
 struct tpi_entry *tpi_table_next(const struct tpi_table *table,
 				 const char *name);
 
-/* The first page with room for so many bytes more, perhaps a new one. */
-uint32_t tpi_table_roomy_page(const struct tpi_table *table, size_t bytes);
-
-/* Whether @page could hold @bytes of entries more. */
+/* Whether @page could hold @more bytes of entries, once it has lost @less of
+ * those that it has. */
 bool tpi_table_has_room(const struct tpi_table *table, uint32_t page,
-			size_t bytes);
+			size_t more, size_t less);
 
 #endif

@@ -14,6 +14,7 @@
 struct wish {
 	const char *name; /* of the volume as it is, or the origin */
 	const char *new_name;
+	const char *displaced; /* the name of whoever had the new one */
 	uint32_t id;
 	uint64_t size;
 	unsigned flags;
@@ -39,8 +40,8 @@ static int check_size(uint64_t size)
 {
 	if (!tpi_size_is_good(size))
 		return tpi_error(-EINVAL,
-				 "a volume's size is a multiple of 512 above 0 "
-				 "and below 2^63, not %llu",
+				 "a volume's size is a multiple of 512 below "
+				 "2^63, not %llu",
 				 (unsigned long long)size);
 
 	return 0;
@@ -101,7 +102,7 @@ static int plan_create(struct tp_catalogue *catalogue, void *context,
 	tpi_volume_fill(wish->volume, new);
 	*edit = (struct tpi_edit){ .kind = TPI_CHANGE_CREATE,
 				   .id = new->id,
-				   .new = new };
+				   .new = { new } };
 
 	return 0;
 }
@@ -150,7 +151,7 @@ static int plan_snapshot(struct tp_catalogue *catalogue, void *context,
 	*edit = (struct tpi_edit){ .kind = TPI_CHANGE_SNAPSHOT,
 				   .id = new->id,
 				   .origin = origin->id,
-				   .new = new };
+				   .new = { new } };
 
 	return 0;
 }
@@ -198,7 +199,8 @@ static int plan_adopt(struct tp_catalogue *catalogue, void *context,
 	new->size = wish->size;
 	new->transaction_id = info->transaction_id;
 	new->creation_time = info->creation_time;
-	*edit = (struct tpi_edit){ .kind = TPI_CHANGE_PAGES_ONLY, .new = new };
+	*edit = (struct tpi_edit){ .kind = TPI_CHANGE_PAGES_ONLY,
+				   .new = { new } };
 
 	return 0;
 }
@@ -215,7 +217,7 @@ int tp_catalogue_adopt(struct tp_catalogue *catalogue, uint32_t id,
 	return r ? r : tpi_catalogue_change(catalogue, plan_adopt, &wish);
 }
 
-/*---------------------------- rename and resize ----------------------------*/
+/*---------------------------- rename, displace, resize ---------------------*/
 
 static int plan_rename(struct tp_catalogue *catalogue, void *context,
 		       struct tpi_edit *edit)
@@ -232,8 +234,8 @@ static int plan_rename(struct tp_catalogue *catalogue, void *context,
 	if (!new)
 		return tpi_no_memory();
 	*edit = (struct tpi_edit){ .kind = TPI_CHANGE_PAGES_ONLY,
-				   .old = old,
-				   .new = new };
+				   .old = { old },
+				   .new = { new } };
 
 	return 0;
 }
@@ -245,6 +247,48 @@ int tp_catalogue_rename(struct tp_catalogue *catalogue, const char *name,
 	int r = check_name(new_name);
 
 	return r ? r : tpi_catalogue_change(catalogue, plan_rename, &wish);
+}
+
+/* Both entries leave and enter the table at once, so they may swap names. */
+static int plan_displace(struct tp_catalogue *catalogue, void *context,
+			 struct tpi_edit *edit)
+{
+	const struct wish *wish = context;
+	struct tpi_entry *comes, *goes;
+	int r = find_named(catalogue, wish->name, &comes);
+
+	if (!r)
+		r = find_named(catalogue, wish->new_name, &goes);
+	if (!r && strcmp(wish->displaced, wish->name))
+		r = check_not_taken(catalogue, wish->displaced);
+	if (r)
+		return r;
+	*edit = (struct tpi_edit){
+		.kind = TPI_CHANGE_PAGES_ONLY,
+		.old = { comes, goes },
+		.new = { tpi_entry_renamed(comes, wish->new_name),
+			 tpi_entry_renamed(goes, wish->displaced) },
+	};
+	if (edit->new[0] && edit->new[1])
+		return 0;
+	free(edit->new[0]);
+	free(edit->new[1]);
+
+	return tpi_no_memory();
+}
+
+int tp_catalogue_displace(struct tp_catalogue *catalogue, const char *name,
+			  const char *new_name, const char *displaced)
+{
+	struct wish wish = { .name = name,
+			     .new_name = new_name,
+			     .displaced = displaced };
+	int r = check_name(displaced);
+
+	if (!r && name && new_name && !strcmp(name, new_name))
+		r = tpi_error(-EINVAL, "a volume cannot displace itself");
+
+	return r ? r : tpi_catalogue_change(catalogue, plan_displace, &wish);
 }
 
 static int plan_resize(struct tp_catalogue *catalogue, void *context,
@@ -261,8 +305,8 @@ static int plan_resize(struct tp_catalogue *catalogue, void *context,
 		return tpi_no_memory();
 	new->size = wish->size;
 	*edit = (struct tpi_edit){ .kind = TPI_CHANGE_PAGES_ONLY,
-				   .old = old,
-				   .new = new };
+				   .old = { old },
+				   .new = { new } };
 
 	return 0;
 }
@@ -289,7 +333,7 @@ static int plan_delete(struct tp_catalogue *catalogue, void *context,
 		return r;
 	*edit = (struct tpi_edit){ .kind = TPI_CHANGE_DELETE,
 				   .id = old->id,
-				   .old = old };
+				   .old = { old } };
 
 	return 0;
 }
@@ -311,7 +355,7 @@ static int plan_delete_id(struct tp_catalogue *catalogue, void *context,
 	*edit = (struct tpi_edit){
 		.kind = TPI_CHANGE_DELETE,
 		.id = wish->id,
-		.old = tpi_table_find_id(&catalogue->table, wish->id),
+		.old = { tpi_table_find_id(&catalogue->table, wish->id) },
 	};
 
 	return 0;

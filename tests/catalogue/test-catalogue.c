@@ -223,8 +223,6 @@ START_TEST(test_bad_arguments_change_nothing)
 			 -EINVAL);
 	ck_assert_int_eq(tp_catalogue_create(catalogue, NULL, 512, 0, NULL),
 			 -EINVAL);
-	ck_assert_int_eq(tp_catalogue_create(catalogue, "b", 0, 0, NULL),
-			 -EINVAL);
 	ck_assert_int_eq(tp_catalogue_create(catalogue, "b", 513, 0, NULL),
 			 -EINVAL);
 	ck_assert_int_eq(tp_catalogue_create(catalogue, "b", (uint64_t)1 << 63,
@@ -259,6 +257,26 @@ START_TEST(test_the_largest_size_is_kept)
 }
 END_TEST
 
+START_TEST(test_a_volume_may_be_empty)
+{
+	struct tp_thin *thin;
+	char sector[512];
+
+	begin();
+	ck_assert_int_eq(tp_catalogue_create(catalogue, "a", 0, 0, NULL), 0);
+	reopen();
+	ck_assert_uint_eq(find("a").size, 0);
+	ck_assert_int_eq(tp_catalogue_open_thin(catalogue, "a", NULL, &thin),
+			 0);
+	ck_assert_int_eq(tp_thin_read(thin, sector, sizeof(sector), 0),
+			 -EINVAL);
+	ck_assert_int_eq(tp_thin_close(thin), 0);
+	ck_assert_int_eq(tp_catalogue_resize(catalogue, "a", 512), 0);
+	ck_assert_int_eq(tp_catalogue_resize(catalogue, "a", 0), 0);
+	end();
+}
+END_TEST
+
 /*---------------------------- changing them --------------------------------*/
 
 START_TEST(test_rename_keeps_everything_else)
@@ -277,6 +295,119 @@ START_TEST(test_rename_keeps_everything_else)
 	ck_assert_uint_eq(after.id, before.id);
 	ck_assert_uint_eq(after.size, before.size);
 	ck_assert_uint_eq(nr_listed(), 2);
+	end();
+}
+END_TEST
+
+static uint64_t nr_commits(void)
+{
+	struct tp_pool_status status = TP_POOL_STATUS_INIT;
+
+	ck_assert_int_eq(tp_pool_get_status(pool, &status), 0);
+
+	return status.nr_commits;
+}
+
+/* Whoever replaces a file by a new one relies on this: at no time is there
+ * none, and at none are both gone. */
+START_TEST(test_displacing_changes_both_names_in_one_transaction)
+{
+	uint32_t a, b;
+	uint64_t before;
+
+	begin();
+	create("a");
+	create("b");
+	a = find("a").id;
+	b = find("b").id;
+	before = nr_commits();
+	ck_assert_int_eq(tp_catalogue_displace(catalogue, "a", "b", "c"), 0);
+	ck_assert_uint_eq(nr_commits(), before + 1);
+	reopen();
+	ck_assert(!is_there("a"));
+	ck_assert_uint_eq(find("b").id, a);
+	ck_assert_uint_eq(find("c").id, b);
+	ck_assert_uint_eq(find("c").size, VOLUME_BYTES);
+	ck_assert_uint_eq(nr_listed(), 2);
+	end();
+}
+END_TEST
+
+START_TEST(test_two_volumes_can_swap_names)
+{
+	uint32_t a, b;
+
+	begin();
+	create("a");
+	create("b");
+	a = find("a").id;
+	b = find("b").id;
+	ck_assert_int_eq(tp_catalogue_displace(catalogue, "a", "b", "a"), 0);
+	reopen();
+	ck_assert_uint_eq(find("b").id, a);
+	ck_assert_uint_eq(find("a").id, b);
+	ck_assert_uint_eq(nr_listed(), 2);
+	end();
+}
+END_TEST
+
+START_TEST(test_displacing_is_refused_where_a_name_is_not_as_needed)
+{
+	begin();
+	create("a");
+	create("b");
+	create("c");
+	ck_assert_int_eq(tp_catalogue_displace(catalogue, "a", "b", "c"),
+			 -EEXIST);
+	ck_assert_int_eq(tp_catalogue_displace(catalogue, "a", "b", "b"),
+			 -EEXIST);
+	ck_assert_int_eq(tp_catalogue_displace(catalogue, "a", "a", "d"),
+			 -EINVAL);
+	ck_assert_int_eq(tp_catalogue_displace(catalogue, "a", "b", "d/e"),
+			 -EINVAL);
+	ck_assert_int_eq(tp_catalogue_displace(catalogue, "a", "b", NULL),
+			 -EINVAL);
+	ck_assert_int_eq(tp_catalogue_displace(catalogue, "x", "b", "d"),
+			 -ENODATA);
+	ck_assert_int_eq(tp_catalogue_displace(catalogue, "a", "x", "d"),
+			 -ENODATA);
+	ck_assert_int_eq(tp_catalogue_displace(catalogue, NULL, "b", "d"),
+			 -ENODATA);
+	reopen();
+	ck_assert(is_there("a") && is_there("b") && is_there("c"));
+	ck_assert_uint_eq(nr_listed(), 3);
+	end();
+}
+END_TEST
+
+/* Two long names more than a page holds: what is displaced has to move to
+ * another page, or what displaces it has, as the names get longer. */
+START_TEST(test_displacing_on_full_pages_moves_entries)
+{
+	enum { NR = 227 };
+	char name[TP_NAME_MAX + 1], displaced[TP_NAME_MAX + 1];
+	uint32_t first, second;
+
+	begin();
+	create("a");
+	create("b");
+	first = find("a").id;
+	second = find("b").id;
+	for (int i = 0; i < NR; i++) {
+		snprintf(name, sizeof(name), "%0*d", TP_NAME_MAX, i);
+		create(name);
+	}
+	memset(displaced, 'x', sizeof(displaced) - 1);
+	displaced[TP_NAME_MAX] = 0;
+	snprintf(name, sizeof(name), "%0*d", TP_NAME_MAX, 0);
+	ck_assert_int_eq(tp_catalogue_displace(catalogue, "a", "b", displaced),
+			 0);
+	ck_assert_int_eq(tp_catalogue_displace(catalogue, "b", name, "a"), 0);
+	reopen();
+	ck_assert_uint_eq(nr_listed(), NR + 2);
+	ck_assert_uint_eq(find(displaced).id, second);
+	ck_assert_uint_eq(find(name).id, first);
+	ck_assert_uint_eq(find("a").id, second + 1);
 	end();
 }
 END_TEST
@@ -883,8 +1014,12 @@ int main(void)
 		test_a_volume_is_there_after_reopening,
 		test_a_snapshot_knows_its_origin, test_ids_are_the_lowest_free,
 		test_a_name_is_taken_once, test_bad_arguments_change_nothing,
-		test_the_largest_size_is_kept,
+		test_the_largest_size_is_kept, test_a_volume_may_be_empty,
 		test_rename_keeps_everything_else,
+		test_displacing_changes_both_names_in_one_transaction,
+		test_two_volumes_can_swap_names,
+		test_displacing_is_refused_where_a_name_is_not_as_needed,
+		test_displacing_on_full_pages_moves_entries,
 		test_resize_changes_the_size_only,
 		test_delete_takes_the_thin_and_the_entry,
 		test_an_open_volume_is_not_deleted,

@@ -270,7 +270,7 @@ START_TEST(test_fields_that_cannot_be_are_damage)
 		{ AT_NR_ENTRIES, 4 },
 		{ AT_NR_ENTRIES, UINT32_MAX },
 		{ AT_ENTRY, 1 << 24 },
-		{ AT_SIZE, 0 },
+		{ AT_SIZE, 1 },
 		{ AT_SIZE, 513 },
 		{ AT_SIZE + 4, 1u << 31 },
 		{ AT_ORIGIN, 1 << 24 },
