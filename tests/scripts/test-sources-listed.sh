@@ -7,7 +7,7 @@ cd "${SOURCE_ROOT:-$(dirname "$0")/../..}"
 bad=0
 missing() { echo "$1 does not list $2"; bad=1; }
 
-for file in src/*/*.c tools/*.c bench/*.c; do
+for file in src/*/*.c tools/*.c bench/*.c examples/*/*.c; do
 	[ ! -f "$file" ] || grep -qF "'${file##*/}'" "${file%/*}/meson.build" ||
 		missing "${file%/*}/meson.build" "${file##*/}"
 done

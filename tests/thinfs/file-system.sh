@@ -1,0 +1,108 @@
+# shellcheck shell=bash
+# Sourced after support.sh by tests that put a file system into a volume, by way
+# of a loop device.
+
+# What a kind needs: tools and the kernel's driver.
+needs_kind() {
+	needs_loop mkfs."$1" fstrim fsfreeze
+	grep -qw "$1" /proc/filesystems || modprobe -q "$1" || skip "the kernel has no $1"
+}
+
+make() {
+	case $1 in
+	ext4) mkfs.ext4 -q "$2" ;;
+	xfs) mkfs.xfs -q "$2" ;;
+	btrfs) mkfs.btrfs -q "$2" >mkfs.out ;;
+	esac
+}
+
+# Finds nothing to mend.  The log of what was not unmounted is replayed before,
+# by mounting.
+check() {
+	case $1 in
+	ext4) e2fsck -fn "$2" >fsck.out 2>&1 ;;
+	xfs) xfs_repair -n "$2" >fsck.out 2>&1 ;;
+	btrfs) btrfs check --readonly "$2" >fsck.out 2>&1 ;;
+	esac || die "fsck: $(cat fsck.out)"
+}
+
+# A snapshot has the same identity as its origin, which may be mounted.  (A
+# btrfs may not.)
+options_beside() {
+	case $1 in
+	xfs) echo nouuid ;;
+	*) echo rw ;;
+	esac
+}
+
+sums_of() { (cd "$1" && find . -type f -print0 | sort -z | xargs -0r sha256sum); }
+
+detach() {
+	local device=$1
+	losetup -d "$device"
+	await eval "! losetup '$device' >/dev/null 2>&1" || die "$device stays"
+}
+
+# use_file_system KIND SIZE MEGABYTES: from mkfs to fsck, with a snapshot while
+# it is written.
+use_file_system() {
+	local kind=$1 loop other mapped writer
+	: >mnt/vol
+	truncate -s "$2" mnt/vol
+	loop=$(attach mnt/vol)
+	make "$kind" "$loop"
+	mount "$loop" fs
+	mkdir fs/tree
+	cp -a "$tree/." fs/tree
+	sync -f fs
+	sums_of fs/tree >sums
+	[ -s sums ] || die "there is nothing in $tree"
+
+	# Space that is freed comes back to the pool.
+	random "$3M" >fs/big
+	sync -f fs
+	mapped=$(xattr mnt/vol mapped)
+	rm fs/big
+	sync -f fs
+	fstrim fs
+	sync -f fs
+	[ "$(xattr mnt/vol mapped)" -le $((mapped - $3 * 900000)) ] ||
+		die "$kind: trimmed, $mapped bytes mapped have become $(xattr mnt/vol mapped)"
+
+	# Under load: the tree is there, what was being written may be.
+	(for ((i = 0; ; i++)); do random 300K >fs/load.$((i % 20)); done) 2>/dev/null &
+	writer=$!
+	sleep 0.5
+	snapshot mnt/vol live
+	fsfreeze -f fs
+	snapshot mnt/vol frozen
+	fsfreeze -u fs
+	sleep 0.2
+	kill $writer
+	wait $writer 2>/dev/null || true
+
+	for name in live frozen; do
+		other=$(attach mnt/$name)
+		if [ "$kind" = btrfs ]; then
+			umount fs
+			detach "$loop"
+		fi
+		mount -o "$(options_beside "$kind")" "$other" snap
+		sums_of snap/tree | cmp - sums
+		echo changed >snap/mark
+		umount snap
+		check "$kind" "$other"
+		detach "$other"
+		if [ "$kind" = btrfs ]; then
+			loop=$(attach mnt/vol)
+			mount "$loop" fs
+		fi
+	done
+
+	[ ! -e fs/mark ] || die "what was written to a snapshot is in its origin"
+	sums_of fs/tree | cmp - sums
+	umount fs
+	check "$kind" "$loop"
+	detach "$loop"
+	rm mnt/vol mnt/live mnt/frozen
+}

@@ -1,0 +1,29 @@
+# shellcheck shell=bash
+# Sourced after support.sh: thinfs is killed while several write, and what it
+# has promised them must be there.
+
+# kill_rounds ROUNDS WRITERS: each on a pool of its own.
+kill_rounds() {
+	local round writer seed=${SEED:-$RANDOM}
+	echo "SEED=$seed"
+	RANDOM=$seed
+	for ((round = 0; round < $1; round++)); do
+		rm -rf pool journal.*
+		thinpool create pool --size 256M
+		mount_pool
+		writers=()
+		for ((writer = 0; writer < $2; writer++)); do
+			python3 "$here/crash.py" write mnt journal.$writer $((seed + 100 * round + writer)) &
+			writers+=($!)
+		done
+		await eval '[ $(cat journal.* 2>/dev/null | wc -l) -ge 10 ]' || die "nobody writes"
+		sleep "$((RANDOM % 2)).$((RANDOM % 10))5"
+		kill_thinfs
+		for writer in "${writers[@]}"; do wait "$writer" || die "a writer has failed"; done
+		check_pool
+		mount_pool
+		python3 "$here/crash.py" check mnt journal.*
+		unmount_pool
+		check_pool
+	done
+}
