@@ -11,7 +11,7 @@ strangers() { awk 'NF == 3 { print $3 }' | grep -vE "$1" | grep -vE '^(__|_fini|
 check_shared() {
 	local names
 	[ -f "$1" ] || return 0
-	nm -D --defined-only "$1" | awk 'NF == 3 { print $3 }' | grep -q "^$2\$" ||
+	nm -D --defined-only "$1" | awk 'NF == 3 { print $3 }' | grep "^$2\$" >/dev/null ||
 		{ echo "$1 does not show $2"; exit 1; }
 	names=$(nm -D --defined-only "$1" | strangers "$3")
 	[ -z "$names" ] || { echo "$1 also shows: $names"; exit 1; }

@@ -81,13 +81,13 @@ build simulate libthinpool-simulator
 export LD_LIBRARY_PATH=$dir/$libdir
 [ "$(./host)" = "$want" ]
 [ "$(./simulate)" = "$want" ]
-ldd ./host | grep -q libthinpool.so.0
-ldd ./simulate | grep -q libthinpool-simulator.so.0
+ldd ./host | grep libthinpool.so.0 >/dev/null
+ldd ./simulate | grep libthinpool-simulator.so.0 >/dev/null
 
 rm "$libdir"/libthinpool*.so*
 build host libthinpool --static
 build simulate libthinpool-simulator --static
 [ "$(./host)" = "$want" ]
 [ "$(./simulate)" = "$want" ]
-! ldd ./host ./simulate | grep -q libthinpool || exit 1
+! ldd ./host ./simulate | grep libthinpool >/dev/null || exit 1
 echo "$want, shared and static"
