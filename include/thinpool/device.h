@@ -1,7 +1,7 @@
 /*
  * thinpool/device.h - the devices a pool is built on.
  *
- * A pool joins two: metadata and data.  Open one of ours (file, memory), or
+ * A pool joins two: metadata and data.  Open one of ours (file, memory, NBD), or
  * bring your own, either as a table of blocking functions (tp_device_ops) or,
  * the fast way, as a table of asynchronous ones (tp_device_async_ops).
  *
@@ -103,6 +103,43 @@ int tp_device_open_memory(uint64_t size, struct tp_device **device);
 
 /* Make a memory device larger (to smaller: -EINVAL), as a disk would grow. */
 int tp_device_grow_memory(struct tp_device *device, uint64_t size);
+
+/*---------------------------- an NBD server --------------------------------*/
+
+/*
+ * An export of an NBD server: "nbd://host/export", "nbd+unix:///?socket=path",
+ * and what else libnbd understands.  Connects; several times if the server is
+ * safe for it.
+ *
+ * A connection that is lost, or that says nothing for too long, is made again,
+ * while requests wait; if that takes too long they fail with -EIO, and later
+ * ones at once, until the server is back.  If it may have forgotten what was
+ * written and not flushed, every flush fails until all pools that use the device
+ * are closed: so no flush is told to have succeeded that did not.
+ *
+ * A host-driven pool waits for the server inside submit and poll, as it does
+ * for any device that blocks.
+ *
+ * -EOPNOTSUPP  the library was built without libnbd;
+ * -EINVAL      an export with blocks of more than 4096 bytes;
+ * -ECONNREFUSED, -ETIMEDOUT, -ENOENT and the like; -ENOMEM.
+ */
+int tp_device_open_nbd(const char *uri, struct tp_device **device);
+
+struct tp_nbd_timeouts {
+	size_t struct_size;
+	uint32_t connect_ms;   /* of one attempt; 0: 5000 */
+	uint32_t reconnect_ms; /* until waiting requests fail; 0: 10000 */
+	uint32_t answer_ms;    /* of a server that says nothing; 0: 30000 */
+};
+#define TP_NBD_TIMEOUTS_INIT                                                   \
+	{                                                                      \
+		.struct_size = sizeof(struct tp_nbd_timeouts)                  \
+	}
+
+/* From now on.  -EINVAL: no NBD device, or more than a day. */
+int tp_device_set_nbd_timeouts(struct tp_device *device,
+			       const struct tp_nbd_timeouts *timeouts);
 
 /*---------------------------- the host's own, blocking ---------------------*/
 

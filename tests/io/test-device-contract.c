@@ -7,6 +7,7 @@
 #include <thinpool/simulator.h>
 #include <unistd.h>
 
+#include "support/nbd-server.h"
 #include "support/run-tests.h"
 #include "support/scratch.h"
 #include "support/sync-channel.h"
@@ -222,6 +223,21 @@ static int open_loop(struct tp_device **device)
 	return r;
 }
 
+/*---------------------------- an NBD server --------------------------------*/
+
+static struct nbd_server server;
+
+static int open_nbd(struct tp_device **device)
+{
+	static const char *const arguments[] = { "memory", "8M", NULL };
+
+	nbd_server_init(&server);
+	if (!nbd_server_start(&server, arguments))
+		return -EOPNOTSUPP;
+
+	return tp_device_open_nbd(server.uri, device);
+}
+
 /*---------------------------- the world of a test --------------------------*/
 
 static const struct kind {
@@ -238,6 +254,7 @@ static const struct kind {
 	{ "host, blocking", open_host_blocking },
 	{ "host, asynchronous", open_host_async },
 	{ "simulated", open_simulated },
+	{ "NBD", open_nbd, true },
 };
 #define NR_CASES (2 * (int)TPI_ARRAY_SIZE(kinds))
 
@@ -267,6 +284,8 @@ static void close_world(void)
 {
 	sync_channel_close(&channel);
 	tp_device_unref(device);
+	if (server.pid)
+		nbd_server_exit(&server);
 	free(buffer);
 	free(other);
 }

@@ -4,6 +4,7 @@
 #include <check.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -66,6 +67,24 @@ int sync_request(struct sync_channel *sync, struct tp_device_request *request)
 		sync_channel_wait(sync);
 
 	return outcome.status;
+}
+
+void sync_requests(struct sync_channel *sync,
+		   struct tp_device_request *requests, unsigned nr)
+{
+	struct outcome *outcomes = calloc(nr, sizeof(*outcomes));
+
+	for (unsigned i = 0; i < nr; i++) {
+		requests[i].done = note_outcome;
+		requests[i].context = &outcomes[i];
+		tpi_channel_submit(sync->channel, &requests[i]);
+	}
+	for (unsigned i = 0; i < nr; i++) {
+		while (!outcomes[i].ended)
+			sync_channel_wait(sync);
+		ck_assert_int_eq(outcomes[i].status, 0);
+	}
+	free(outcomes);
 }
 
 static int transfer(struct sync_channel *sync, enum tp_op op, void *buffer,

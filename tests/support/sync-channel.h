@@ -24,6 +24,10 @@ void sync_channel_wait(struct sync_channel *sync);
 /* Submit, kick, wait; the status. */
 int sync_request(struct sync_channel *sync, struct tp_device_request *request);
 
+/* Submit all, kick, wait for all: each ends with 0. */
+void sync_requests(struct sync_channel *sync,
+		   struct tp_device_request *requests, unsigned nr);
+
 int sync_read(struct sync_channel *sync, void *buffer, size_t length,
 	      uint64_t offset);
 int sync_write(struct sync_channel *sync, const void *buffer, size_t length,
