@@ -111,7 +111,8 @@ static struct rlimit limit_descriptors(unsigned nr)
 }
 
 /* Which engine it is is found out when the device is opened: here, a ring is
- * one descriptor too many. */
+ * one descriptor too many.  Who asked for that engine is told so, or that the
+ * kernel does not have it. */
 START_TEST(test_without_io_uring_threads_do_its_work)
 {
 	struct sync_channel channel;
@@ -123,7 +124,7 @@ START_TEST(test_without_io_uring_threads_do_its_work)
 	r[0] = open_path(path, 0, TP_FILE_ENGINE_URING);
 	r[1] = open_path(path, 0, TP_FILE_ENGINE_DEFAULT);
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
-	ck_assert_int_eq(r[0], -EOPNOTSUPP);
+	ck_assert(r[0] == -EMFILE || r[0] == -EOPNOTSUPP);
 	ck_assert_int_eq(r[1], 0);
 
 	sync_channel_open(&channel, device, false);
