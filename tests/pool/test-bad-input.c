@@ -170,6 +170,15 @@ END_TEST
 
 /*---------------------------- open: options --------------------------------*/
 
+static uint64_t stand_still(void *context)
+{
+	return 1;
+}
+
+static void wait_for_nothing(void *context, uint64_t until_ns)
+{
+}
+
 /* B-BAD-4, B-BAD-5, B-POOL-4. */
 START_TEST(test_options_out_of_range_are_refused)
 {
@@ -192,6 +201,15 @@ START_TEST(test_options_out_of_range_are_refused)
 	options.data_block_size = 1;
 	refused(tp_pool_open(w.metadata.device, w.data.device, &options, &pool),
 		-EINVAL);
+	options = w.options;
+	options.clock_wait = wait_for_nothing;
+	options.clock_ns = NULL;
+	refused(tp_pool_open(w.metadata.device, w.data.device, &options, &pool),
+		-EINVAL);
+	options.clock_ns = stand_still;
+	options.flags &= ~TP_POOL_HOST_DRIVEN;
+	refused(tp_pool_open(w.metadata.device, w.data.device, &options, &pool),
+		-EINVAL);
 	refused(tp_pool_open(NULL, w.data.device, &w.options, &pool), -EINVAL);
 	refused(tp_pool_open(w.metadata.device, NULL, &w.options, &pool),
 		-EINVAL);
@@ -200,6 +218,7 @@ START_TEST(test_options_out_of_range_are_refused)
 		-EINVAL);
 	ck_assert_ptr_null(pool);
 	check_untouched();
+	options = w.options;
 	options.data_block_size = WORLD_BLOCK;
 	ck_ok(tp_pool_open(w.metadata.device, w.data.device, &options, &pool));
 	ck_ok(tp_pool_close(pool));
@@ -785,6 +804,12 @@ START_TEST(test_queues_and_status_calls_check_their_arguments)
 	refused(tp_pool_commit(NULL), -EINVAL);
 	refused(tp_pool_list_thins(w.pool, NULL, NULL), -EINVAL);
 	refused(tp_pool_resume(w.pool, NULL), -EINVAL);
+	refused(tp_pool_resume(NULL, NULL), -EINVAL);
+	refused(tp_pool_suspend(NULL), -EINVAL);
+	refused(tp_pool_flush_data(NULL), -EINVAL);
+	refused(tp_pool_set_pre_commit_hook(NULL, NULL, NULL), -EINVAL);
+	refused(tp_pool_set_event_handler(NULL, NULL, NULL), -EINVAL);
+	refused(tp_pool_next_deadline(w.pool, NULL), -EINVAL);
 	if (_i == OWN_THREAD) {
 		refused(tp_pool_poll(w.pool), -EINVAL);
 		refused(tp_pool_fd(w.pool), -EINVAL);
@@ -798,6 +823,80 @@ START_TEST(test_queues_and_status_calls_check_their_arguments)
 	tp_device_unref(NULL);
 	ck_ok(tp_thin_close(thin));
 	world_end(&w);
+}
+END_TEST
+
+/* A thin of one pool, on a queue of another. */
+START_TEST(test_a_thin_of_another_pool_is_refused)
+{
+	static struct world other;
+	struct tp_queue *queue;
+	struct tp_thin *thin;
+	struct io io;
+
+	world_begin(&w, _i);
+	world_begin(&other, _i);
+	thin = world_new_thin(&other, 0, THIN_BYTES);
+	ck_ok(tp_queue_create(w.pool, 4, &queue));
+	io_init(&io, TP_FLUSH, NULL, 0, 0, 0);
+	refused(tp_queue_submit(queue, thin, &io.bio), -EINVAL);
+	ck_assert_uint_eq(io.nr_ended, 0);
+	tp_queue_destroy(queue);
+	ck_ok(tp_thin_close(thin));
+	world_end(&other);
+	world_end(&w);
+}
+END_TEST
+
+static int close_result;
+
+static void close_pool(void *context, const struct tp_event *event)
+{
+	close_result = tp_pool_close(w.pool);
+}
+
+/* B-EVT-3: it would wait for itself. */
+START_TEST(test_an_event_handler_cannot_close_its_pool)
+{
+	struct tp_thin *thin;
+
+	world_begin(&w, _i);
+	close_result = 1;
+	ck_ok(tp_pool_set_event_handler(w.pool, close_pool, NULL));
+	thin = world_new_thin(&w, 0, THIN_BYTES);
+	ck_ok(tp_pool_suspend(w.pool));
+	ck_ok(tp_pool_resume(w.pool, NULL)); /* raises one: B-LWM-3 */
+	world_until(&w, close_result != 1);
+	ck_assert_int_eq(close_result, -EDEADLK);
+	ck_ok(tp_pool_set_event_handler(w.pool, NULL, NULL));
+	ck_ok(tp_thin_close(thin));
+	world_end(&w);
+}
+END_TEST
+
+/* R-79, B-BAD-15: more metadata than the format can use is used in part. */
+START_TEST(test_metadata_beyond_the_largest_is_left_alone)
+{
+	struct tp_pool_options options = TP_POOL_OPTIONS_INIT;
+	struct tp_pool_status status = TP_POOL_STATUS_INIT;
+	struct tp_device *metadata, *data;
+	struct tp_pool *pool;
+
+	ck_ok(tp_device_open_memory(20ull << 30, &metadata));
+	ck_ok(tp_device_open_memory(16 * MIB, &data));
+	ck_ok(tp_pool_format(metadata, data, NULL));
+	if (_i == HOST_DRIVEN)
+		options.flags = TP_POOL_HOST_DRIVEN;
+	ck_ok(tp_pool_open(metadata, data, &options, &pool));
+	ck_ok(tp_pool_create_thin(pool, 1));
+	ck_ok(tp_pool_get_status(pool, &status));
+	ck_assert_uint_eq(status.metadata_blocks, 255 * 16320);
+	ck_ok(tp_pool_grow_metadata(pool));
+	ck_ok(tp_pool_get_status(pool, &status));
+	ck_assert_uint_eq(status.metadata_blocks, 255 * 16320);
+	ck_ok(tp_pool_close(pool));
+	tp_device_unref(metadata);
+	tp_device_unref(data);
 }
 END_TEST
 
@@ -869,5 +968,8 @@ int main(void)
 		test_a_pool_that_ignores_discards_refuses_them,
 		test_queues_and_status_calls_check_their_arguments,
 		test_a_pool_in_use_is_not_closed,
-		test_what_is_refused_is_logged);
+		test_what_is_refused_is_logged,
+		test_a_thin_of_another_pool_is_refused,
+		test_an_event_handler_cannot_close_its_pool,
+		test_metadata_beyond_the_largest_is_left_alone);
 }
