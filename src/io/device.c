@@ -171,11 +171,6 @@ void tp_device_unref(struct tp_device *device)
 
 /*---------------------------- what it is -----------------------------------*/
 
-const char *tpi_device_name(const struct tp_device *device)
-{
-	return device->name;
-}
-
 uint64_t tpi_device_size(struct tp_device *device)
 {
 	uint64_t size = device->ops.size(device->context);

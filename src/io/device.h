@@ -45,7 +45,6 @@ bool tpi_device_same(const struct tp_device *a, const struct tp_device *b);
 int tpi_device_claim(struct tp_device *device, bool exclusive);
 void tpi_device_release(struct tp_device *device, bool exclusive);
 
-const char *tpi_device_name(const struct tp_device *device);
 uint64_t tpi_device_size(struct tp_device *device); /* bytes, now */
 unsigned tpi_device_features(const struct tp_device *device);
 

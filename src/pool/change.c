@@ -551,11 +551,6 @@ int tpi_pool_last_page(struct tp_pool *pool, tp_vblock *vblock)
 	return r;
 }
 
-uint32_t tpi_pool_data_block_bytes(const struct tp_pool *pool)
-{
-	return (uint32_t)pool->block_bytes;
-}
-
 void tpi_pool_set_size_source(struct tp_pool *pool, tpi_size_fn size_of,
 			      void *context)
 {

@@ -68,8 +68,6 @@ int tpi_pool_read_page(struct tp_pool *pool, tp_vblock vblock, void *data,
 /* The highest mapped page.  -ENODATA as above. */
 int tpi_pool_last_page(struct tp_pool *pool, tp_vblock *vblock);
 
-uint32_t tpi_pool_data_block_bytes(const struct tp_pool *pool);
-
 /*
  * Who is asked for the size of a thin that is opened with size 0: 0, or
  * -ENODATA.  NULL: nobody.  Called from any thread that opens a thin.

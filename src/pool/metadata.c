@@ -473,11 +473,6 @@ tp_mblock tpi_metadata_low_water(const struct tpi_metadata *md)
 	return tpi_min(1024, tpi_metadata_sm_nr_blocks(md->metadata_sm) / 4);
 }
 
-uint32_t tpi_metadata_data_block_sectors(const struct tpi_metadata *md)
-{
-	return le32_get(md->superblock.data_block_size);
-}
-
 /*---------------------------- transactions ---------------------------------*/
 
 int tpi_metadata_fail(struct tpi_metadata *md, int error)

@@ -169,8 +169,6 @@ bool tpi_metadata_has_room(const struct tpi_metadata *md, unsigned nr_changes);
 int tpi_metadata_make_room(struct tpi_metadata *md, unsigned nr_changes,
 			   uint64_t nr_data_blocks);
 
-uint32_t tpi_metadata_data_block_sectors(const struct tpi_metadata *md);
-
 /*---------------------------- changing mappings ----------------------------*/
 
 /*
