@@ -223,6 +223,7 @@ static void use_origin(void)
 
 static void drop_origin(void)
 {
+	aim.external_origin = NULL;
 	observer_exit(&origin);
 	io_log_exit(&origin_log);
 }
