@@ -317,7 +317,7 @@ int tpi_file_use_uring(struct tp_device_async_ops *ops)
 	int r = ask_kernel();
 
 	/* It has it, and not now. */
-	if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
+	if (r == -ENOMEM)
 		return r;
 	if (r)
 		return -EOPNOTSUPP;
