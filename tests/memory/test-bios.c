@@ -214,6 +214,7 @@ static struct io_log origin_log;
 
 static void use_origin(void)
 {
+	memset(&aim, 0, sizeof(aim));
 	io_log_init(&origin_log);
 	observer_init(&origin, &origin_log, "origin", SWEEP_THIN_BYTES,
 		      SWEEP_THIN_BYTES, NULL);
