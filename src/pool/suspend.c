@@ -18,6 +18,7 @@ struct suspend_call {
 	struct tpi_call call;
 	enum suspend_stage stage;
 	bool begun;
+	bool may_commit; /* when it began */
 	struct tpi_grace drained;
 	struct tpi_commit_waiter committed;
 	int error;
@@ -38,13 +39,15 @@ static void committed(struct tpi_commit_waiter *waiter, int error)
 		tpi_container_of(waiter, struct suspend_call, committed);
 
 	suspend->stage = SUSPEND_QUIET;
-	suspend->error = error;
+	if (!suspend->error)
+		suspend->error = error;
 	tpi_call_continue(&suspend->call);
 }
 
 static void begin(struct tp_pool *pool, struct suspend_call *suspend)
 {
 	suspend->begun = true;
+	suspend->may_commit = tpi_mode_can_commit(pool);
 	suspend->call.ignores_hold = false;
 	tpi_gate_all(pool, TPI_GATE_ALL, 0);
 	tpi_commit_stop_tick(pool);
@@ -57,12 +60,18 @@ static int commit(struct tp_pool *pool, struct suspend_call *suspend)
 {
 	tpi_hold_changes(pool);
 	suspend->call.ignores_hold = true;
-	if (pool->mode > TP_MODE_OUT_OF_DATA_SPACE) {
+	/* What was given up meanwhile is not committed. */
+	if (suspend->may_commit && pool->mode >= TP_MODE_READ_ONLY)
+		suspend->error = -EIO;
+	if (pool->mode == TP_MODE_FAILED) {
 		suspend->stage = SUSPEND_QUIET;
 		return 0;
 	}
 	suspend->committed.committed = committed;
-	tpi_commit_wait(pool, &suspend->committed);
+	if (tpi_mode_can_commit(pool))
+		tpi_commit_wait(pool, &suspend->committed);
+	else
+		tpi_flush_wait(pool, &suspend->committed);
 
 	return -EINPROGRESS;
 }
