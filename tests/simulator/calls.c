@@ -24,10 +24,28 @@ static void note_lost_writes(struct run *run)
 	}
 }
 
+/* A bio that finds too few free blocks waits for a commit to free some, and
+ * then goes on block by block (N1), also if that is not a matter of modes. */
+static void note_shortage(struct run *run, const struct control *control)
+{
+	struct tp_pool_status status = TP_POOL_STATUS_INIT;
+	uint64_t wanted = 3;
+
+	if (control->kind != CONTROL_SNAPSHOT)
+		return;
+	for (unsigned i = 0; i < NR_IOS; i++)
+		if (run->ios[i].busy)
+			wanted += 3;
+	if (tp_pool_get_status(run->pool, &status) ||
+	    status.data_blocks - status.used_data_blocks < wanted)
+		oracle_out_of_space(run->oracle);
+}
+
 void run_begin_call(struct run *run, const struct control *control)
 {
 	if (run->is_faulty)
 		note_lost_writes(run);
+	note_shortage(run, control);
 	oracle_control_begin(run->oracle, control);
 	run->call_requests = tp_simulator_nr_requests(run->simulator);
 	run->in_call = true;
