@@ -26,7 +26,9 @@ START_TEST(test_nor_does_it_matter_who_runs_the_loop)
 		.check_each = 32,
 	};
 
-	if (!(scenarios[_i].flags & SCENARIO_TICKS))
+	/* Where several bios overlap, the pool may know of a write that it has
+	 * ended, and flush it, before we have reaped it. */
+	if (!(scenarios[_i].flags & (SCENARIO_TICKS | SCENARIO_OVERLAPS)))
 		ck_assert_uint_gt(matrix_sweep(&scenarios[_i], &extent), 0);
 }
 END_TEST
