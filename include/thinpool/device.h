@@ -261,8 +261,8 @@ struct tp_device_async_ops {
 
 	/*
 	 * Ask for a signal on the eventfd: once, for the next request that
-	 * ends.  1 if one has ended already, so that polling again is better
-	 * than sleeping; else 0.
+	 * ends; a poll may withdraw this.  1 if one has ended already, so that
+	 * polling again is better than sleeping; else 0.
 	 */
 	int (*arm)(void *channel);
 

@@ -70,6 +70,14 @@ static void end_turn(struct tpi_epoch *epoch)
 	}
 }
 
+/* A poll may have withdrawn the signal that a host sleeps for.  False: something
+ * has ended meanwhile. */
+static bool keep_promise(struct tpi_port *port)
+{
+	return !atomic_load(&port->queue->armed) ||
+	       !tpi_channel_arm(port->channel);
+}
+
 /* Bios that have ended at the device, and whose host does not look, end here. */
 static void help_ports(struct tp_pool *pool)
 {
@@ -86,7 +94,7 @@ static void help_ports(struct tp_pool *pool)
 			continue;
 		pthread_mutex_lock(&port->lock);
 		tpi_channel_poll(port->channel, UINT32_MAX);
-		ended = port->ended != NULL;
+		ended = port->ended || !keep_promise(port);
 		pthread_mutex_unlock(&port->lock);
 		if (ended)
 			tpi_queue_notify(port->queue);

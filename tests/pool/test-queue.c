@@ -612,6 +612,38 @@ START_TEST(test_a_bio_that_ends_by_halves_is_heard_of)
 }
 END_TEST
 
+/* The loop polls a host's queue for it while it waits for bios to end; a device
+ * may then forget that the host sleeps (tp_device_async_ops.arm). */
+START_TEST(test_a_host_that_sleeps_is_woken_though_the_loop_has_polled_for_it)
+{
+	static char bytes[4096];
+	struct tp_thin *origin, *other;
+	struct tp_queue *queue;
+	struct pollfd fd;
+	struct io io;
+
+	world_begin(&w, _i);
+	origin = world_new_thin(&w, 0, THIN_BYTES);
+	other = world_new_thin(&w, 1, THIN_BYTES);
+	thin_fill(other, 0, WORLD_BLOCK, 1);
+	ck_ok(tp_queue_create(w.pool, 1, &queue));
+	observer_hold_next(&w.data, OPS(TP_WRITE), 1);
+	io_init(&io, TP_WRITE, bytes, 0, sizeof(bytes), 0);
+	io_submit(&io, queue, other);
+	ck_assert_int_eq(tp_queue_poll(queue, 0), 0);
+
+	ck_ok(tp_pool_create_snapshot(w.pool, 2, 0));
+	observer_release(&w.data);
+	fd = (struct pollfd){ .fd = tp_queue_fd(queue), .events = POLLIN };
+	ck_assert_int_eq(poll(&fd, 1, 30000), 1);
+	ck_ok(io_wait(&w, &io, queue));
+	tp_queue_destroy(queue);
+	ck_ok(tp_thin_close(other));
+	ck_ok(tp_thin_close(origin));
+	world_end(&w);
+}
+END_TEST
+
 int main(void)
 {
 	return RUN_TESTS(
@@ -625,5 +657,6 @@ int main(void)
 		test_the_descriptor_of_an_idle_pool_falls_silent,
 		test_a_virtual_clock_drives_the_tick,
 		test_what_a_queue_wrote_is_flushed_after_it_is_gone,
-		test_a_bio_that_ends_by_halves_is_heard_of);
+		test_a_bio_that_ends_by_halves_is_heard_of,
+		test_a_host_that_sleeps_is_woken_though_the_loop_has_polled_for_it);
 }

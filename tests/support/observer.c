@@ -279,10 +279,15 @@ static bool end_one(struct observer_channel *channel)
 	return true;
 }
 
+/* As a device may, it forgets who wants a signal. */
 static unsigned poll_channel(void *context, unsigned max)
 {
+	struct observer_channel *channel = context;
 	unsigned nr = 0;
 
+	pthread_mutex_lock(&channel->observer->lock);
+	channel->armed = false;
+	pthread_mutex_unlock(&channel->observer->lock);
 	while (nr < max && end_one(context))
 		nr++;
 
