@@ -249,9 +249,10 @@ struct command {
 static int answered(void *context, int *error)
 {
 	struct command *command = context;
+	bool *is_answered = command->is_answered;
 
-	if (command->is_answered)
-		*command->is_answered = true;
+	if (is_answered)
+		*is_answered = true;
 	command->session->last_answer_ns = now_ns();
 	if (*error)
 		note_error(command->request, -*error);
@@ -259,7 +260,8 @@ static int answered(void *context, int *error)
 		command->session->has_answered = true;
 	command_ended(command->session, command->request);
 
-	return 1;
+	/* libnbd still looks at a command that it is sending: 1 would free it. */
+	return !is_answered;
 }
 
 static int64_t send_command(struct nbd_handle *handle,
@@ -290,12 +292,12 @@ static struct nbd_handle *next_handle(struct tpi_nbd_session *session)
 	return session->handles[session->next_handle++ % session->nr_handles];
 }
 
-/* A command that could not be sent has been freed, and may have been answered
- * before that. */
+/* A command that could not be sent may have been answered all the same. */
 static void send_part(struct tpi_nbd_session *session,
 		      struct tp_device_request *request, char *memory,
 		      uint64_t offset, uint64_t length)
 {
+	struct nbd_handle *handle = next_handle(session);
 	struct command *command = malloc(sizeof(*command));
 	bool is_answered = false;
 	nbd_completion_callback callback = {
@@ -304,17 +306,20 @@ static void send_part(struct tpi_nbd_session *session,
 		.free = free,
 	};
 	int error = -ENOMEM;
+	int64_t cookie;
 
 	request->device_room[ROOM_NR_COMMANDS] =
 		(void *)(nr_commands(request) + 1);
 	if (command) {
 		*command = (struct command){ session, request, &is_answered };
-		if (send_command(next_handle(session), request, memory, offset,
-				 length, callback) >= 0) {
-			if (!is_answered)
-				command->is_answered = NULL;
+		cookie = send_command(handle, request, memory, offset, length,
+				      callback);
+		if (cookie >= 0 && is_answered)
+			nbd_aio_command_completed(handle, (uint64_t)cookie);
+		else if (cookie >= 0)
+			command->is_answered = NULL;
+		if (cookie >= 0)
 			return;
-		}
 		error = nbd_error();
 	}
 	if (is_answered)
