@@ -111,24 +111,40 @@ void ledger_committed(struct ledger *ledger, unsigned began)
 			seal_before(&ledger->volumes[i], began);
 }
 
-static void data_flushed(struct ledger_volume *volume, unsigned began, bool ok)
+static void note_failure(struct ledger_volume *volume,
+			 const struct ledger_op *op)
+{
+	if (op->flushed || op->sealed)
+		return;
+	if (op->perhaps)
+		volume->touched = true;
+	else
+		volume->marked = true;
+}
+
+static void data_flushed(struct ledger_volume *volume, unsigned began, bool ok,
+			 bool hears_late)
 {
 	for (unsigned i = 0; i < volume->nr_ops; i++) {
 		struct ledger_op *op = &volume->ops[i];
+		bool before = op->ended && op->ended < began;
 
-		if (!op->ok || op->ended >= began)
+		if (ok && !before)
+			op->perhaps |= hears_late;
+		if (!op->ok || !before)
 			continue;
 		if (ok)
 			op->flushed = true;
-		else if (!op->flushed && !op->sealed)
-			volume->marked = true;
+		else
+			note_failure(volume, op);
 	}
 }
 
 void ledger_data_flushed(struct ledger *ledger, unsigned began, bool ok)
 {
 	for (unsigned i = 0; i < LEDGER_VOLUMES; i++)
-		data_flushed(&ledger->volumes[i], began, ok);
+		data_flushed(&ledger->volumes[i], began, ok,
+			     ledger->hears_late);
 }
 
 void ledger_created(struct ledger_volume *volume, bool ok)

@@ -26,6 +26,7 @@ struct ledger_op {
 	unsigned submitted, ended; /* 0: not yet */
 	bool ok, sealed;
 	bool flushed; /* with the data, though nobody was told so */
+	bool perhaps; /* so, for it may have ended before we heard of it */
 };
 
 struct ledger_volume {
@@ -46,6 +47,7 @@ struct ledger_fact {
 
 struct ledger {
 	unsigned now;
+	bool hears_late; /* of what has ended: a pool with a thread of its own */
 	uint64_t next_seed;
 	struct ledger_volume volumes[LEDGER_VOLUMES];
 	struct ledger_fact transaction_id, held, data_blocks, metadata_blocks;

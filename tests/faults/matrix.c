@@ -129,6 +129,7 @@ static void begin(struct matrix *matrix)
 		      NULL);
 	fill_pattern(run->origin.bytes, ORIGIN_BYTES, 0, ORIGIN_SEED);
 	ledger_init(&run->ledger);
+	run->ledger.hears_late = matrix->extent->kind == OWN_THREAD;
 	run->ledger.data_blocks.value = run->ledger.data_blocks.other =
 		DATA_BYTES / WORLD_BLOCK;
 	run->ledger.metadata_blocks.value = run->ledger.metadata_blocks.other =

@@ -19,8 +19,7 @@
 #define SCENARIO_BACKGROUND 4u /* nobody waits for all that it sets off */
 #define SCENARIO_TICKS 8u      /* by the clock: host-driven only */
 
-#define SCENARIO_RACES 16u    /* what comes last is not certain */
-#define SCENARIO_OVERLAPS 32u /* several bios at once */
+#define SCENARIO_RACES 16u /* what comes last is not certain */
 
 /* Rows of the fault matrix that it has to meet, as a set. */
 #define ROW(number) (UINT64_C(1) << (number))
