@@ -160,6 +160,22 @@ int run_io(struct run *run, struct io *io)
 	return io_wait(&run->w, io, run->queue);
 }
 
+/* After an abort what is live counts as if it had crashed (A1). */
+enum ledger_view run_view(struct run *run)
+{
+	return world_status(&run->w).needs_check ? LEDGER_CRASHED : LEDGER_LIVE;
+}
+
+/* Where nothing may be changed any more a discard ends well and does nothing
+ * (B-DISC-14): what it would have unmapped may still be there. */
+static bool took_effect(struct run *run, const struct run_bio *bio)
+{
+	if (bio->io.bio.status)
+		return false;
+
+	return bio->io.bio.op != TP_DISCARD || run_view(run) == LEDGER_LIVE;
+}
+
 /* @began: it, and whatever was under way at the same time. */
 static void settle(struct run *run, struct run_bio *bio, unsigned began)
 {
@@ -169,7 +185,7 @@ static void settle(struct run *run, struct run_bio *bio, unsigned began)
 	ck_assert_uint_eq(bio->io.nr_ended, 1);
 	bio->under_way = false;
 	if (bio->op)
-		ledger_end(&run->ledger, bio->op, !status);
+		ledger_end(&run->ledger, bio->op, took_effect(run, bio));
 	run_notice(run, began);
 	if (!status && (bio->io.bio.op == TP_FLUSH || (flags & TP_PREFLUSH)))
 		ledger_flushed(bio->volume, bio->began);
@@ -177,12 +193,6 @@ static void settle(struct run *run, struct run_bio *bio, unsigned began)
 		ledger_seal(bio->op);
 	free(bio->buffer);
 	bio->buffer = NULL;
-}
-
-/* After an abort what is live counts as if it had crashed (A1). */
-enum ledger_view run_view(struct run *run)
-{
-	return world_status(&run->w).needs_check ? LEDGER_CRASHED : LEDGER_LIVE;
 }
 
 static void check_read(struct run *run, const struct run_bio *bio)
