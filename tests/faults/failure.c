@@ -37,20 +37,27 @@ static bool is_metadata(const struct io_event *event, enum tp_op op)
 	return event->op == op && !strcmp(event->name, "metadata");
 }
 
-/* A commit sends its metadata along with its flush of the data: since the last
- * superblock some was on its way when the flush ended. */
+/* A commit sends its metadata, and then its flush of the data; others may ask for
+ * one meanwhile. */
 static bool is_commits_flush(struct io_log *log, unsigned end)
 {
-	bool committing = false;
+	unsigned begin = find_begin(log, end);
+	bool committing = false, flushed = false;
 
-	for (unsigned i = 0; i < end; i++) {
+	for (unsigned i = 0; i < begin; i++) {
 		struct io_event event = io_log_get(log, i);
 
-		if (is_metadata(&event, TP_WRITE))
+		if (event.when != IO_BEGIN)
+			continue;
+		if (is_metadata(&event, TP_WRITE)) {
 			committing = event.offset != 0;
+			flushed &= committing;
+		} else if (event.op == TP_FLUSH) {
+			flushed |= committing;
+		}
 	}
 
-	return committing;
+	return committing && !flushed;
 }
 
 /* Some flush of a commit has failed. */

@@ -272,6 +272,21 @@ static void judge_mode(struct matrix *matrix)
 				 status.mode == TP_MODE_READ_ONLY);
 }
 
+/* What failed for good may fail a commit only now, of a volume that the act has
+ * changed and that nobody had flushed (F-06 after F-07). */
+static void judge_mode_again(struct matrix *matrix)
+{
+	enum tp_pool_mode mode = mode_of(&matrix->run);
+
+	if (matrix->judge.aborted || mode == TP_MODE_WRITE)
+		return;
+	ck_assert_int_eq(matrix->fault.device, ON_DATA);
+	ck_assert_int_eq(matrix->fault.op, TP_FLUSH);
+	ck_assert_int_eq(mode, TP_MODE_READ_ONLY);
+	ck_assert(world_status(&matrix->run.w).needs_check);
+	matrix->judge.aborted = true;
+}
+
 /* Of the last commit all is settled, and passed down. */
 static uint64_t used_at_last(struct run *run)
 {
@@ -347,8 +362,10 @@ static void judge_live(struct matrix *matrix)
 		observer_heal(device_of(run, matrix->fault.device));
 	judge_mode(matrix);
 	end_act(run);
-	if (matrix->fault.lasting)
+	if (matrix->fault.lasting) {
 		judge_flushes(&matrix->judge, false);
+		judge_mode_again(matrix);
+	}
 	observer_heal(device_of(run, matrix->fault.device));
 	judge_flushes(&matrix->judge, true);
 	if (mode_of(run) == TP_MODE_FAILED) {
