@@ -2,9 +2,9 @@
 # Sourced after support.sh: thinfs is killed while several write, and what it
 # has promised them must be there.
 
-# kill_rounds ROUNDS WRITERS: each on a pool of its own.
+# kill_rounds ROUNDS WRITERS SEED: each on a pool of its own.
 kill_rounds() {
-	local round writer seed=${SEED:-$RANDOM}
+	local round writer seed=$3
 	echo "SEED=$seed"
 	RANDOM=$seed
 	for ((round = 0; round < $1; round++)); do

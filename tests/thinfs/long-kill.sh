@@ -5,7 +5,7 @@ LIMIT=1500
 . "$(dirname "$0")/support.sh"
 . "$here/kill-rounds.sh"
 . "$here/file-system.sh"
-kill_rounds 40 4
+kill_rounds 40 4 "${SEED:-$RANDOM}"
 
 # kill_file_system KIND: with a file system in the volume, whose own promises
 # are checked the same way.

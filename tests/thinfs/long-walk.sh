@@ -1,5 +1,9 @@
 #!/bin/bash
-# As test-walk, for two minutes.
-LIMIT=400
-WALK_SECONDS=120
-. "$(dirname "$0")/test-walk.sh"
+# Random walks, others each time, for two minutes; or SEED's alone.
+LIMIT=600
+. "$(dirname "$0")/support.sh"
+. "$here/walk-rounds.sh"
+SECONDS=0
+while [ $SECONDS -lt 120 ]; do
+	walk_round 4 2000 "${SEED:-$((RANDOM * 4))}"
+done

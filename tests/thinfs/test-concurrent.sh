@@ -22,7 +22,7 @@ cat >turns.py <<'PY'
 import os, random, sys
 fd, me = os.open('mnt/turns', os.O_RDWR), int(sys.argv[1])
 places = list(range(me, 128 << 10, 32 * 4))
-random.shuffle(places)
+random.Random(me).shuffle(places)
 for at in places:
     at += 31 * me
     if at + 32 <= 128 << 10:

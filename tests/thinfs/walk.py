@@ -1,19 +1,20 @@
 #!/usr/bin/env python3
 """A random walk over files in a directory, beside a model in memory.
 
-    walk.py DIRECTORY SECONDS SEED
+    walk.py DIRECTORY STEPS SEED
 
 Writes, maps, truncates, punches, zeroes, copies, snapshots, renames, unlinks
 and reopens; every file is compared as a whole now and then, snapshots with
 what their origin was.  At the end sizes are made multiples of 512, which is
 what a pool keeps.
+
+The names begin with the seed: several may walk in one directory.
 """
 import ctypes
 import mmap
 import os
 import random
 import sys
-import time
 
 LIMIT = 3 << 20  # bytes of a file
 PUNCH, ZERO, KEEP = 2, 16, 1  # fallocate(2)
@@ -29,10 +30,22 @@ def rounded(size):
     return -(-size // 512) * 512
 
 
+def difference(name, found, data):
+    """Where a file is not what it should be, and whether the cache is to blame."""
+    places = [i for i, (a, b) in enumerate(zip(found, data)) if a != b]
+    fd = os.open(name, os.O_RDONLY | os.O_DIRECT)
+    below = mmap.mmap(-1, 2 * LIMIT)
+    length = os.preadv(fd, [below], 0)
+    os.close(fd)
+    return (f"{name}: {len(found)} bytes, not {len(data)}; "
+            f"{len(places)} differ, {places[:1]} to {places[-1:]}; "
+            f"beneath the cache it is {'right' if below[:length] == data else 'wrong'}")
+
+
 class Walk:
     def __init__(self, directory, seed):
         os.chdir(directory)
-        self.rng = random.Random(seed)
+        self.rng, self.prefix = random.Random(seed), f"{seed}."
         self.files, self.names = {}, 0  # name: [fd, bytearray]
         self.steps = [self.write] * 6 + [self.mapped, self.truncate, self.read, self.read, self.fall,
                                          self.fall, self.copy, self.snapshot, self.rename, self.unlink,
@@ -40,11 +53,12 @@ class Walk:
 
     def new_name(self):
         self.names += 1
-        return f"f{self.names}"
+        return f"{self.prefix}{self.names}"
 
     def create(self):
         name = self.new_name()
         self.files[name] = [os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL), bytearray()]
+        return name
 
     def pick(self):
         name = self.rng.choice(sorted(self.files))
@@ -61,6 +75,7 @@ class Walk:
 
     def put(self, data, at, content):
         end = at + len(content)
+        assert end <= LIMIT
         if end > len(data):
             data.extend(bytes(end - len(data)))
         data[at:end] = content
@@ -74,8 +89,9 @@ class Walk:
 
     def direct(self):
         name, _, data = self.pick()
-        at, length = self.place(LIMIT)
-        at, length = at - at % 4096, 8192
+        length = 8192
+        at, _ = self.place(LIMIT - length)
+        at -= at % 4096
         buffer = mmap.mmap(-1, length)
         buffer[:] = content = self.rng.randbytes(length)
         fd = os.open(name, os.O_RDWR | os.O_DIRECT)
@@ -123,9 +139,7 @@ class Walk:
         """A whole file to a new one in pieces, or any range to any place."""
         _, source, origin = self.pick()
         if self.rng.random() < 0.5:
-            self.create()
-            name = f"f{self.names}"
-            fd, data = self.files[name]
+            fd, data = self.files[self.create()]
             end = len(origin) if self.rng.random() < 0.7 else self.rng.randrange(len(origin) + 1)
             self.copy_range(source, origin, 0, fd, data, 0, end, self.rng.choice((1 << 30, 262144, 100000)))
         else:
@@ -181,8 +195,10 @@ class Walk:
     def compare(self):
         for name, (fd, data) in self.files.items():
             assert os.stat(name).st_size == len(data), (name, os.stat(name).st_size, len(data))
-            assert os.pread(fd, LIMIT + 1, 0) == data, name
-        assert sorted(os.listdir(".")) == sorted(self.files)
+            found = os.pread(fd, 2 * LIMIT, 0)
+            assert found == data, difference(name, found, data)
+        ours = (name for name in os.listdir(".") if name.startswith(self.prefix))
+        assert sorted(ours) == sorted(self.files)
 
     def step(self):
         while len(self.files) < 3:
@@ -194,14 +210,11 @@ class Walk:
 
 def main():
     walk = Walk(sys.argv[1], int(sys.argv[3]))
-    deadline, nr = time.monotonic() + float(sys.argv[2]), 0
-    while time.monotonic() < deadline:
+    for _ in range(int(sys.argv[2])):
         walk.step()
-        nr += 1
     walk.compare()
-    for name, (fd, data) in walk.files.items():
+    for fd, data in walk.files.values():
         os.truncate(fd, rounded(len(data)))
-    print(f"{nr} steps")
 
 
 main()
