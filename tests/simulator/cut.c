@@ -106,16 +106,14 @@ static struct evidence collect(const struct oracle *oracle,
 	return evidence;
 }
 
-/* A bio that had to wait for space may go on block by block. */
-static bool check_whole(const struct oracle *oracle, const struct cut *cut,
-			unsigned pair, uint32_t number, struct verdict *verdict)
+/* Is what lies in [begin, end) of it in, all of it, or out? */
+static bool check_piece(const struct oracle *oracle, const struct cut *cut,
+			unsigned pair, uint32_t number, uint64_t begin,
+			uint64_t end, struct verdict *verdict)
 {
-	const struct operation *u = history_get(&oracle->history, number);
-	struct evidence evidence;
+	struct evidence evidence =
+		collect(oracle, cut, pair, number, begin, end);
 
-	if (u->had_to_wait)
-		return true;
-	evidence = collect(oracle, cut, pair, number, u->begin, u->end);
 	if (!evidence.in || !evidence.out)
 		return true;
 
@@ -125,6 +123,24 @@ static bool check_whole(const struct oracle *oracle, const struct cut *cut,
 			cut->pairs[pair].volume, cut->pairs[pair].origin,
 			number, (unsigned long long)evidence.in_at,
 			(unsigned long long)evidence.out_at);
+}
+
+/* Wholly; of a bio that had to wait for space, each block of it is. */
+static bool check_whole(const struct oracle *oracle, const struct cut *cut,
+			unsigned pair, uint32_t number, struct verdict *verdict)
+{
+	const struct operation *u = history_get(&oracle->history, number);
+	uint64_t block = oracle->rules.block_sectors, next;
+
+	for (uint64_t s = u->begin; s < u->end; s = next) {
+		next = u->had_to_wait ? (s / block + 1) * block : u->end;
+		if (next > u->end)
+			next = u->end;
+		if (!check_piece(oracle, cut, pair, number, s, next, verdict))
+			return false;
+	}
+
+	return true;
 }
 
 /* If @b is in, so is each @a that came before it, on any of the origins. */

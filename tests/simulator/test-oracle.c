@@ -350,6 +350,25 @@ START_TEST(test_a_bio_that_is_in_a_snapshot_in_part_is_found)
 }
 END_TEST
 
+/* N1: of one held for want of space, each block is. */
+START_TEST(test_a_block_of_a_held_bio_that_is_in_a_snapshot_in_part_is_found)
+{
+	struct control control = snapshot_call();
+	uint32_t during;
+
+	begin();
+	during = submit(TP_WRITE, 0, ID, 0, 2 * BLOCK);
+	oracle_out_of_space(oracle);
+	oracle_control_begin(oracle, &control);
+	oracle_control_end(oracle, 0, false);
+	finish(during, 0);
+	ck_assert(are_found(0, during, BLOCK, ZEROES));
+	ck_assert(!are_found(0, during, BLOCK - 1, ZEROES));
+	ck_assert(!are_found(BLOCK, ZEROES, 2 * BLOCK - 1, during));
+	end();
+}
+END_TEST
+
 /* N1: with B is what came before B. */
 START_TEST(test_a_snapshot_with_an_effect_without_its_cause_is_found)
 {
@@ -430,6 +449,7 @@ int main(void)
 		test_a_rollback_puts_what_is_not_sealed_in_doubt,
 		test_a_snapshot_has_what_came_before_and_nothing_that_came_after,
 		test_a_bio_that_is_in_a_snapshot_in_part_is_found,
+		test_a_block_of_a_held_bio_that_is_in_a_snapshot_in_part_is_found,
 		test_a_snapshot_with_an_effect_without_its_cause_is_found,
 		test_a_call_under_way_is_done_or_not_and_one_that_returned_is);
 }
