@@ -91,7 +91,7 @@ static bool is_uncertain(const struct oracle *oracle, const struct cut *cut,
 
 	return u->volume == cut->pairs[pair].origin && u->op == TP_WRITE &&
 	       u->submit < cut->end && u->completion > cut->begin &&
-	       (u->ok || u->completion == NOT_YET);
+	       (u->ok || (u->completion == NOT_YET && !u->may_fail));
 }
 
 static struct evidence collect(const struct oracle *oracle,

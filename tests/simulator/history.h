@@ -27,6 +27,7 @@ struct operation {
 	bool sealed; /* survives a crash (section 5) */
 	bool maybe;  /* ended with success, and yet its effect is in doubt */
 	bool had_to_wait; /* for space: then each block of it is on its own */
+	bool may_fail;    /* a device request failed while it was in flight */
 };
 
 struct history {

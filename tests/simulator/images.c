@@ -91,6 +91,8 @@ void run_observe(void *context, const struct tp_simulated_event *event)
 		return;
 	trace_request(run->trace, event);
 	run->stats->nr_requests += !event->has_ended;
+	if (event->has_ended && event->status)
+		oracle_request_failed(run->oracle);
 	if (order_event(&run->order, event, run->verdict) && run->armed &&
 	    !--run->events_left)
 		strike(run);

@@ -249,6 +249,15 @@ void oracle_out_of_space(struct oracle *oracle)
 			history->operations[i].had_to_wait = true;
 }
 
+void oracle_request_failed(struct oracle *oracle)
+{
+	struct history *history = &oracle->history;
+
+	for (uint32_t i = history->first; i < history->nr; i++)
+		if (history->operations[i].completion == NOT_YET)
+			history->operations[i].may_fail = true;
+}
+
 void oracle_rolled_back(struct oracle *oracle)
 {
 	oracle->rolled_back = history_tick(&oracle->history);

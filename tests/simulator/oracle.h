@@ -90,6 +90,10 @@ bool oracle_end(struct oracle *oracle, uint32_t number, int status,
  * by block (N1). */
 void oracle_out_of_space(struct oracle *oracle);
 
+/* A device request failed: what is in flight may have been done in part, and
+ * end so (R2). */
+void oracle_request_failed(struct oracle *oracle);
+
 /* The pool fell back to its last durable transaction (A1). */
 void oracle_rolled_back(struct oracle *oracle);
 

@@ -369,6 +369,24 @@ START_TEST(test_a_block_of_a_held_bio_that_is_in_a_snapshot_in_part_is_found)
 }
 END_TEST
 
+/* N1, R2: one that fails may be done in part, also if nobody was told yet. */
+START_TEST(test_a_bio_that_may_have_failed_may_be_in_a_snapshot_in_part)
+{
+	struct control control = snapshot_call();
+	uint32_t during;
+
+	begin();
+	during = submit(TP_WRITE, 0, ID, 0, 2 * BLOCK);
+	oracle_request_failed(oracle);
+	oracle_control_begin(oracle, &control);
+	oracle_control_end(oracle, 0, false);
+	ck_assert(are_found(0, during, BLOCK, ZEROES));
+	finish(during, 0);
+	ck_assert(!are_found(0, during, BLOCK, ZEROES));
+	end();
+}
+END_TEST
+
 /* N1: with B is what came before B. */
 START_TEST(test_a_snapshot_with_an_effect_without_its_cause_is_found)
 {
@@ -450,6 +468,7 @@ int main(void)
 		test_a_snapshot_has_what_came_before_and_nothing_that_came_after,
 		test_a_bio_that_is_in_a_snapshot_in_part_is_found,
 		test_a_block_of_a_held_bio_that_is_in_a_snapshot_in_part_is_found,
+		test_a_bio_that_may_have_failed_may_be_in_a_snapshot_in_part,
 		test_a_snapshot_with_an_effect_without_its_cause_is_found,
 		test_a_call_under_way_is_done_or_not_and_one_that_returned_is);
 }
