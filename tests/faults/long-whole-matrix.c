@@ -13,6 +13,7 @@ START_TEST(test_whatever_a_device_answers_nothing_that_was_promised_is_lost)
 		.kind = HOST_DRIVEN,
 		.check_each = 32,
 		.all_statuses = true,
+		.every_big = 1,
 	};
 
 	ck_assert_uint_gt(matrix_sweep(&scenarios[_i], &extent), 0);
@@ -24,6 +25,7 @@ START_TEST(test_nor_does_it_matter_who_runs_the_loop)
 	static const struct matrix_extent extent = {
 		.kind = OWN_THREAD,
 		.check_each = 32,
+		.every_big = 8,
 	};
 
 	if (!(scenarios[_i].flags & SCENARIO_TICKS))

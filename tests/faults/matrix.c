@@ -9,6 +9,7 @@
 #include "faults/image.h"
 #include "faults/judge.h"
 #include "faults/matrix.h"
+#include "support/forgetful.h"
 
 #define METADATA_BYTES MIB
 #define DATA_BYTES (40 * MIB)
@@ -19,6 +20,11 @@
  * tree of the origin has more than one leaf. */
 #define HIDDEN_BLOCKS 300u
 #define HIDDEN_BEGIN (64ull * WORLD_BLOCK)
+
+/* A thin of so many blocks, mapped from the last one down so that its leaves
+ * are half full, is deleted in many steps (doc/architecture.md). */
+#define BIG_METADATA_BYTES (4 * MIB)
+#define BIG_DATA_BYTES (DATA_BYTES + RUN_BIG_BLOCKS * (uint64_t)WORLD_BLOCK)
 
 enum fault_device { ON_METADATA, ON_DATA, ON_ORIGIN, NR_FAULT_DEVICES };
 
@@ -97,6 +103,27 @@ static void fill_pool(struct run *run)
 	ledger_volume(&run->ledger, 4)->origin_seed = ORIGIN_SEED;
 }
 
+/* Its data would take much room, and nobody will look at it. */
+static void make_big_thin(struct run *run)
+{
+	struct tp_device *data = forgetful_device(BIG_DATA_BYTES);
+	uint64_t end = HIDDEN_BEGIN + RUN_BIG_BLOCKS * (uint64_t)WORLD_BLOCK;
+	struct tp_thin *thin;
+	char sector[512] = { 0 };
+
+	ck_ok(tp_pool_open(run->w.metadata.device, data, &run->w.options,
+			   &run->w.pool));
+	ck_ok(run_create(run, RUN_BIG_THIN));
+	thin = world_open_thin(&run->w, RUN_BIG_THIN, end);
+	while (end > HIDDEN_BEGIN) {
+		end -= WORLD_BLOCK;
+		ck_ok(tp_thin_write(thin, sector, sizeof(sector), end, 0));
+	}
+	ck_ok(tp_thin_close(thin));
+	ck_ok(run_close(run));
+	tp_device_unref(data);
+}
+
 static void make_images(struct matrix *matrix)
 {
 	struct run *run = &matrix->run;
@@ -107,6 +134,8 @@ static void make_images(struct matrix *matrix)
 		ck_ok(run_open(run));
 		fill_pool(run);
 		ck_ok(run_close(run));
+		if (matrix->scenario->flags & SCENARIO_BIG)
+			make_big_thin(run);
 		run->w.options.flags &= ~TP_POOL_SKIP_ZEROING;
 	}
 	image_take(&matrix->metadata, &run->w.metadata);
@@ -118,8 +147,11 @@ static void begin(struct matrix *matrix)
 {
 	struct run *run = &matrix->run;
 	int kind = matrix->extent->kind;
+	bool big = matrix->scenario->flags & SCENARIO_BIG;
+	uint64_t metadata_bytes = big ? BIG_METADATA_BYTES : METADATA_BYTES;
+	uint64_t data_bytes = big ? BIG_DATA_BYTES : DATA_BYTES;
 
-	world_make_sized(&run->w, kind, METADATA_BYTES, DATA_BYTES, NULL);
+	world_make_sized(&run->w, kind, metadata_bytes, data_bytes, NULL);
 	memset(run->w.data.bytes, 0xee, 2 * MIB); /* somebody else's */
 	run->w.options.metadata_cache_bytes = MIB;
 	run->w.options.mapping_cache_bytes = MIB;
@@ -131,9 +163,9 @@ static void begin(struct matrix *matrix)
 	ledger_init(&run->ledger);
 	run->ledger.hears_late = matrix->extent->kind == OWN_THREAD;
 	run->ledger.data_blocks.value = run->ledger.data_blocks.other =
-		DATA_BYTES / WORLD_BLOCK;
+		data_bytes / WORLD_BLOCK;
 	run->ledger.metadata_blocks.value = run->ledger.metadata_blocks.other =
-		METADATA_BYTES / 4096;
+		metadata_bytes / 4096;
 	make_images(matrix);
 }
 
@@ -481,16 +513,29 @@ static const int
 		       -ECANCELED, 512 /* less than all */ };
 #define NR_STATUSES (sizeof(statuses) / sizeof(statuses[0]))
 
+/* Want of memory that goes on in the background is another matter: for that
+ * see memory/deletion. */
+static int status_of(const struct matrix *matrix, unsigned nr)
+{
+	int status = statuses[nr % NR_STATUSES];
+
+	if (matrix->scenario->flags & SCENARIO_BIG && status == -ENOMEM)
+		return -EIO;
+
+	return status;
+}
+
 static void run_variants(struct matrix *matrix)
 {
 	struct fault *fault = &matrix->fault;
 	unsigned nr = matrix->nr_cases, nr_variants = 1;
 
-	if (matrix->extent->all_statuses)
+	if (matrix->extent->all_statuses &&
+	    !(matrix->scenario->flags & SCENARIO_BIG))
 		nr_variants = fault->op == TP_WRITE ? 2 * NR_STATUSES
 						    : NR_STATUSES;
 	for (unsigned i = 0; i < nr_variants; i++) {
-		fault->status = statuses[(nr + i) % NR_STATUSES];
+		fault->status = status_of(matrix, nr + i);
 		fault->arrival = (nr + i) % 3;
 		describe(matrix);
 		run_case(matrix);
@@ -501,8 +546,11 @@ static void sweep_requests(struct matrix *matrix)
 {
 	struct fault *fault = &matrix->fault;
 	unsigned nr = matrix->nr_requests[fault->device][fault->op];
+	bool many = matrix->scenario->flags & SCENARIO_BIG &&
+		    fault->op == TP_READ;
+	unsigned every = many ? matrix->extent->every_big : 1;
 
-	for (fault->skip = 0; fault->skip < nr; fault->skip++) {
+	for (fault->skip = 0; fault->skip < nr; fault->skip += every) {
 		fault->lasting = false;
 		run_variants(matrix);
 		fault->lasting = true;

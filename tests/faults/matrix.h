@@ -20,6 +20,7 @@
 #define SCENARIO_TICKS 8u      /* by the clock: host-driven only */
 
 #define SCENARIO_RACES 16u /* what comes last is not certain */
+#define SCENARIO_BIG 32u   /* there is a thin of many leaves, too */
 
 /* Rows of the fault matrix that it has to meet, as a set. */
 #define ROW(number) (UINT64_C(1) << (number))
@@ -52,6 +53,8 @@ struct matrix_extent {
 	unsigned check_each; /* thin_check too, after every n-th case */
 	bool all_statuses;   /* what a device may answer, and how much of a
 			      * write arrives: each, or in turn */
+	unsigned every_big;  /* of scenarios with a big thin, which reads many
+			      * nodes: every n-th of these reads */
 };
 
 /* Fails the test when the contract is not met; how many cases. */

@@ -16,6 +16,10 @@
 #define RUN_THIN_BYTES (8 * WORLD_BLOCK)
 #define RUN_BIOS 12
 
+/* A thin of many blocks, which none of the bios here touch. */
+#define RUN_BIG_THIN 11u
+#define RUN_BIG_BLOCKS 34000u
+
 struct run_bio {
 	struct io io;
 	struct ledger_volume *volume;

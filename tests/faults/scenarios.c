@@ -9,6 +9,9 @@
 
 #define BLOCK WORLD_BLOCK
 
+/* More than there are without the big thin, and less than its last step. */
+#define BIG_LAST_BLOCKS 2000u
+
 /*---------------------------- reading --------------------------------------*/
 
 static int read_mapped(struct run *run)
@@ -199,6 +202,37 @@ static int delete (struct run *run)
 	run_close_thin(run, 2);
 
 	return run_delete(run, 2);
+}
+
+/* What goes on by itself, as far as it goes; or for a while. */
+static void run_background(struct run *run)
+{
+	if (!world_is_host_driven(&run->w))
+		world_run(&run->w);
+	else
+		while (tp_pool_poll(run->w.pool) > 0)
+			;
+}
+
+/* It is gone at once, and is emptied in the background.  What is left to the
+ * last goes in one step, so that there are many blocks of it until then. */
+static int delete_big(struct run *run)
+{
+	int r = 0;
+
+	run_close_thin(run, RUN_BIG_THIN);
+	if (ledger_volume(&run->ledger, RUN_BIG_THIN)->exists)
+		r = run_delete(run, RUN_BIG_THIN);
+	while (!r) {
+		run_background(run);
+		if (world_status(&run->w).mode != TP_MODE_WRITE)
+			return -EIO;
+		if (world_used(&run->w) < BIG_LAST_BLOCKS)
+			return 0;
+		r = run_commit(run);
+	}
+
+	return r;
 }
 
 static int set_transaction_id(struct run *run)
@@ -444,6 +478,8 @@ const struct scenario scenarios[] = {
 	  COMMIT, judge_names },
 	{ "tick", SCENARIO_TICKS, setup_unsealed, tick, 1, 3, COMMIT },
 	{ "a host's hook", 0, setup_hook_of_host, commit, 1, 3, COMMIT },
+	{ "delete much", SCENARIO_BIG, setup_unsealed, delete_big, 1, 3,
+	  COMMIT | ROW(12) },
 	{ .name = NULL },
 };
 

@@ -11,6 +11,7 @@ START_TEST(test_whichever_request_fails_nothing_that_was_promised_is_lost)
 	static const struct matrix_extent extent = {
 		.kind = HOST_DRIVEN,
 		.check_each = 32,
+		.every_big = 8,
 	};
 
 	ck_assert_uint_gt(matrix_sweep(&scenarios[_i], &extent), 0);
@@ -23,6 +24,7 @@ START_TEST(test_nor_does_it_matter_who_runs_the_loop)
 	static const struct matrix_extent extent = {
 		.kind = OWN_THREAD,
 		.check_each = 32,
+		.every_big = 8,
 	};
 
 	if (_i % 4 == 1)

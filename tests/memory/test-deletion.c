@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "support/failing-memory.h"
+#include "support/forgetful.h"
 #include "support/world.h"
 
 #define RUN_BYTES (256 * (size_t)WORLD_BLOCK)
@@ -14,28 +15,6 @@
 #define THIN_BYTES (NR_RUNS * RUN_BYTES)
 
 static struct world w;
-
-static int forget(void *context, const struct iovec *iov, int iovcnt,
-		  uint64_t offset)
-{
-	return 0;
-}
-
-static int forget_write(void *context, const struct iovec *iov, int iovcnt,
-			uint64_t offset, unsigned flags)
-{
-	return 0;
-}
-
-static int forget_flush(void *context)
-{
-	return 0;
-}
-
-static uint64_t forget_size(void *context)
-{
-	return 2 * THIN_BYTES;
-}
 
 static void make_big_thin(void)
 {
@@ -53,16 +32,11 @@ static void make_big_thin(void)
 /* It may find memory for a while: the pool keeps some. */
 START_TEST(test_emptying_goes_on_when_memory_is_back)
 {
-	const struct tp_device_ops ops = {
-		TP_DEVICE_OPS_INIT,    .features = TP_DEVICE_NO_CACHE,
-		.read = forget,        .write = forget_write,
-		.flush = forget_flush, .size = forget_size,
-	};
 	struct tp_device *data;
 
 	world_make_sized(&w, _i, 16 * MIB, MIB, NULL);
 	w.options.commit_interval_ms = 10;
-	ck_ok(tp_device_new(&ops, NULL, &data));
+	data = forgetful_device(2 * THIN_BYTES);
 	ck_ok(tp_pool_format(w.metadata.device, data, NULL));
 	ck_ok(tp_pool_open(w.metadata.device, data, &w.options, &w.pool));
 	make_big_thin();

@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "support/forgetful.h"
 #include "support/world.h"
 
 #define NR_BLOCKS 80000u
@@ -16,53 +17,10 @@
 static struct world w;
 static struct tp_device *data;
 
-static int forget_read(void *context, const struct iovec *iov, int iovcnt,
-		       uint64_t offset)
-{
-	(void)context;
-	(void)offset;
-	for (int i = 0; i < iovcnt; i++)
-		memset(iov[i].iov_base, 0, iov[i].iov_len);
-
-	return 0;
-}
-
-static int forget_write(void *context, const struct iovec *iov, int iovcnt,
-			uint64_t offset, unsigned flags)
-{
-	(void)context;
-	(void)iov;
-	(void)iovcnt;
-	(void)offset;
-	(void)flags;
-
-	return 0;
-}
-
-static int forget_flush(void *context)
-{
-	(void)context;
-
-	return 0;
-}
-
-static uint64_t forget_size(void *context)
-{
-	(void)context;
-
-	return 2 * THIN_BYTES;
-}
-
 static void begin(int kind)
 {
-	const struct tp_device_ops ops = {
-		TP_DEVICE_OPS_INIT,    .features = TP_DEVICE_NO_CACHE,
-		.read = forget_read,   .write = forget_write,
-		.flush = forget_flush, .size = forget_size,
-	};
-
 	world_make_sized(&w, kind, 16 * MIB, MIB, NULL);
-	ck_ok(tp_device_new(&ops, NULL, &data));
+	data = forgetful_device(2 * THIN_BYTES);
 	ck_ok(tp_pool_format(w.metadata.device, data, NULL));
 	ck_ok(tp_pool_open(w.metadata.device, data, &w.options, &w.pool));
 }

@@ -23,7 +23,8 @@ void world_make_sized(struct world *w, int kind, uint64_t metadata_bytes,
 	io_log_init(&w->log);
 	observer_init(&w->metadata, &w->log, "metadata", metadata_bytes,
 		      64 * MIB, NULL);
-	observer_init(&w->data, &w->log, "data", data_bytes, 256 * MIB,
+	observer_init(&w->data, &w->log, "data", data_bytes,
+		      data_bytes > 256 * MIB ? data_bytes : 256 * MIB,
 		      data_limits);
 }
 
