@@ -6,25 +6,9 @@
 #include <stdlib.h>
 
 #include "faults/failure.h"
-#include "faults/image.h"
 #include "faults/judge.h"
 #include "faults/matrix.h"
-#include "support/forgetful.h"
-
-#define METADATA_BYTES MIB
-#define DATA_BYTES (40 * MIB)
-#define ORIGIN_BYTES (RUN_THIN_BYTES - WORLD_BLOCK - 1024)
-#define ORIGIN_SEED 0x0716
-
-/* Blocks that are mapped behind the end of what the scenarios see, so that the
- * tree of the origin has more than one leaf. */
-#define HIDDEN_BLOCKS 300u
-#define HIDDEN_BEGIN (64ull * WORLD_BLOCK)
-
-/* A thin of so many blocks, mapped from the last one down so that its leaves
- * are half full, is deleted in many steps (doc/architecture.md). */
-#define BIG_METADATA_BYTES (4 * MIB)
-#define BIG_DATA_BYTES (DATA_BYTES + RUN_BIG_BLOCKS * (uint64_t)WORLD_BLOCK)
+#include "faults/outset.h"
 
 enum fault_device { ON_METADATA, ON_DATA, ON_ORIGIN, NR_FAULT_DEVICES };
 
@@ -42,9 +26,7 @@ struct matrix {
 	const struct matrix_extent *extent;
 	struct run run;
 
-	/* What each case begins with. */
-	struct image metadata, data;
-	struct ledger ledger;
+	struct outset outset; /* what each case begins with */
 
 	/* Without a fault: requests, and data blocks in use at the end. */
 	unsigned nr_requests[NR_FAULT_DEVICES][OBSERVER_NR_OPS];
@@ -68,124 +50,7 @@ static struct observer *device_of(struct run *run, enum fault_device device)
 	return devices[device];
 }
 
-/*---------------------------- what each case begins with -------------------*/
-
-/* A byte in each block will do; nobody looks at the rest. */
-static void map_hidden_blocks(struct run *run, uint32_t id)
-{
-	uint64_t size = HIDDEN_BEGIN + HIDDEN_BLOCKS * 2ull * WORLD_BLOCK;
-	struct tp_thin *thin = world_open_thin(&run->w, id, size);
-	char sector[512] = { 0 };
-
-	for (uint64_t i = 0; i < HIDDEN_BLOCKS; i++)
-		ck_ok(tp_thin_write(thin, sector, sizeof(sector),
-				    HIDDEN_BEGIN + i * 2 * WORLD_BLOCK, 0));
-	ck_ok(tp_thin_close(thin));
-}
-
-/* Thin 1: blocks 1 to 4 are shared with thin 2, a snapshot; 0 and 5 are its
- * own; the rest is not mapped.  Thin 3 has two blocks. */
-static void fill_pool(struct run *run)
-{
-	ck_ok(run_create(run, 1));
-	map_hidden_blocks(run, 1);
-	ck_ok(run_write(run, 1, 0, 5 * WORLD_BLOCK, 0));
-	ck_ok(run_snapshot(run, 2, 1));
-	ck_ok(run_write(run, 1, 0, WORLD_BLOCK, 0));
-	ck_ok(run_write(run, 1, 5 * WORLD_BLOCK, WORLD_BLOCK, 0));
-	ck_ok(run_create(run, 3));
-	ck_ok(run_write(run, 3, 0, 2 * WORLD_BLOCK, 0));
-	ck_ok(run_set_transaction_id(run, 7));
-
-	/* Over an external origin; nothing is mapped. */
-	ck_ok(run_create(run, 4));
-	ledger_volume(&run->ledger, 4)->origin_bytes = ORIGIN_BYTES;
-	ledger_volume(&run->ledger, 4)->origin_seed = ORIGIN_SEED;
-}
-
-/* Its data would take much room, and nobody will look at it. */
-static void make_big_thin(struct run *run)
-{
-	struct tp_device *data = forgetful_device(BIG_DATA_BYTES);
-	uint64_t end = HIDDEN_BEGIN + RUN_BIG_BLOCKS * (uint64_t)WORLD_BLOCK;
-	struct tp_thin *thin;
-	char sector[512] = { 0 };
-
-	ck_ok(tp_pool_open(run->w.metadata.device, data, &run->w.options,
-			   &run->w.pool));
-	ck_ok(run_create(run, RUN_BIG_THIN));
-	thin = world_open_thin(&run->w, RUN_BIG_THIN, end);
-	while (end > HIDDEN_BEGIN) {
-		end -= WORLD_BLOCK;
-		ck_ok(tp_thin_write(thin, sector, sizeof(sector), end, 0));
-	}
-	ck_ok(tp_thin_close(thin));
-	ck_ok(run_close(run));
-	tp_device_unref(data);
-}
-
-static void make_images(struct matrix *matrix)
-{
-	struct run *run = &matrix->run;
-
-	if (!(matrix->scenario->flags & SCENARIO_BLANK)) {
-		world_format(&run->w);
-		run->w.options.flags |= TP_POOL_SKIP_ZEROING;
-		ck_ok(run_open(run));
-		fill_pool(run);
-		ck_ok(run_close(run));
-		if (matrix->scenario->flags & SCENARIO_BIG)
-			make_big_thin(run);
-		run->w.options.flags &= ~TP_POOL_SKIP_ZEROING;
-	}
-	image_take(&matrix->metadata, &run->w.metadata);
-	image_take(&matrix->data, &run->w.data);
-	matrix->ledger = run->ledger;
-}
-
-static void begin(struct matrix *matrix)
-{
-	struct run *run = &matrix->run;
-	int kind = matrix->extent->kind;
-	bool big = matrix->scenario->flags & SCENARIO_BIG;
-	uint64_t metadata_bytes = big ? BIG_METADATA_BYTES : METADATA_BYTES;
-	uint64_t data_bytes = big ? BIG_DATA_BYTES : DATA_BYTES;
-
-	world_make_sized(&run->w, kind, metadata_bytes, data_bytes, NULL);
-	memset(run->w.data.bytes, 0xee, 2 * MIB); /* somebody else's */
-	run->w.options.metadata_cache_bytes = MIB;
-	run->w.options.mapping_cache_bytes = MIB;
-	if (kind == HOST_DRIVEN)
-		world_use_virtual_clock(&run->w);
-	observer_init(&run->origin, &run->w.log, "origin", ORIGIN_BYTES, 0,
-		      NULL);
-	fill_pattern(run->origin.bytes, ORIGIN_BYTES, 0, ORIGIN_SEED);
-	ledger_init(&run->ledger);
-	run->ledger.hears_late = matrix->extent->kind == OWN_THREAD;
-	run->ledger.data_blocks.value = run->ledger.data_blocks.other =
-		data_bytes / WORLD_BLOCK;
-	run->ledger.metadata_blocks.value = run->ledger.metadata_blocks.other =
-		metadata_bytes / 4096;
-	make_images(matrix);
-}
-
-static void end(struct matrix *matrix)
-{
-	image_drop(&matrix->metadata);
-	image_drop(&matrix->data);
-	observer_exit(&matrix->run.origin);
-	world_unmake(&matrix->run.w);
-}
-
 /*---------------------------- a case ---------------------------------------*/
-
-static void open_all(struct run *run)
-{
-	ck_ok(run_open(run));
-	for (unsigned i = 0; i < LEDGER_VOLUMES; i++)
-		if (run->ledger.volumes[i].exists)
-			ck_ok(run_open_thin(run, run->ledger.volumes[i].id));
-}
 
 /* Up to where the fault begins to lurk. */
 static void begin_case(struct matrix *matrix)
@@ -193,15 +58,13 @@ static void begin_case(struct matrix *matrix)
 	struct run *run = &matrix->run;
 	const struct scenario *scenario = matrix->scenario;
 
-	image_restore(&matrix->metadata, &run->w.metadata);
-	image_restore(&matrix->data, &run->w.data);
-	run->ledger = matrix->ledger;
+	outset_restore(&matrix->outset);
 	matrix->judge = (struct judge){ .run = run, .more = scenario->judge };
 	matrix->met = false;
 	run->w.options.commit_interval_ms =
 		scenario->flags & SCENARIO_TICKS ? 1000 : TP_NEVER;
 	if (!(scenario->flags & SCENARIO_OPENS))
-		open_all(run);
+		outset_open(&matrix->outset);
 	if (scenario->setup)
 		ck_ok(scenario->setup(run));
 	io_log_clear(&run->w.log);
@@ -419,9 +282,10 @@ static void judge_closed(struct matrix *matrix)
 	if (!matrix->met)
 		return;
 	matrix->rows |= ROW(row_of(matrix));
-	if (!(matrix->scenario->flags & SCENARIO_BLANK) &&
+	if (!(matrix->scenario->outset & OUTSET_BLANK) &&
 	    matrix->scenario->flags & SCENARIO_OPENS)
-		ck_assert(image_is_same(&matrix->metadata, &run->w.metadata));
+		ck_assert(image_is_same(&matrix->outset.metadata,
+					&run->w.metadata));
 }
 
 /*---------------------------- all of them ----------------------------------*/
@@ -519,7 +383,7 @@ static int status_of(const struct matrix *matrix, unsigned nr)
 {
 	int status = statuses[nr % NR_STATUSES];
 
-	if (matrix->scenario->flags & SCENARIO_BIG && status == -ENOMEM)
+	if (matrix->scenario->outset & OUTSET_BIG && status == -ENOMEM)
 		return -EIO;
 
 	return status;
@@ -531,7 +395,7 @@ static void run_variants(struct matrix *matrix)
 	unsigned nr = matrix->nr_cases, nr_variants = 1;
 
 	if (matrix->extent->all_statuses &&
-	    !(matrix->scenario->flags & SCENARIO_BIG))
+	    !(matrix->scenario->outset & OUTSET_BIG))
 		nr_variants = fault->op == TP_WRITE ? 2 * NR_STATUSES
 						    : NR_STATUSES;
 	for (unsigned i = 0; i < nr_variants; i++) {
@@ -546,7 +410,7 @@ static void sweep_requests(struct matrix *matrix)
 {
 	struct fault *fault = &matrix->fault;
 	unsigned nr = matrix->nr_requests[fault->device][fault->op];
-	bool many = matrix->scenario->flags & SCENARIO_BIG &&
+	bool many = matrix->scenario->outset & OUTSET_BIG &&
 		    fault->op == TP_READ;
 	unsigned every = many ? matrix->extent->every_big : 1;
 
@@ -567,7 +431,8 @@ unsigned matrix_sweep(const struct scenario *scenario,
 	ck_assert_ptr_nonnull(matrix);
 	matrix->scenario = scenario;
 	matrix->extent = extent;
-	begin(matrix);
+	outset_make(&matrix->outset, &matrix->run, extent->kind,
+		    scenario->outset);
 	run_without_fault(matrix);
 	for (unsigned d = 0; d < NR_FAULT_DEVICES; d++) {
 		for (unsigned op = 0; op < OBSERVER_NR_OPS; op++) {
@@ -582,7 +447,7 @@ unsigned matrix_sweep(const struct scenario *scenario,
 			      scenario->name, (unsigned long long)matrix->rows,
 			      (unsigned long long)scenario->rows);
 	nr_cases = matrix->nr_cases;
-	end(matrix);
+	outset_drop(&matrix->outset);
 	free(matrix);
 
 	return nr_cases;

@@ -15,12 +15,10 @@
 #include "faults/run.h"
 
 #define SCENARIO_OPENS 1u      /* it opens the pool itself */
-#define SCENARIO_BLANK 2u      /* on devices that are not formatted */
-#define SCENARIO_BACKGROUND 4u /* nobody waits for all that it sets off */
-#define SCENARIO_TICKS 8u      /* by the clock: host-driven only */
+#define SCENARIO_BACKGROUND 2u /* nobody waits for all that it sets off */
+#define SCENARIO_TICKS 4u      /* by the clock: host-driven only */
 
-#define SCENARIO_RACES 16u /* what comes last is not certain */
-#define SCENARIO_BIG 32u   /* there is a thin of many leaves, too */
+#define SCENARIO_RACES 8u /* what comes last is not certain */
 
 /* Rows of the fault matrix that it has to meet, as a set. */
 #define ROW(number) (UINT64_C(1) << (number))
@@ -41,6 +39,8 @@ struct scenario {
 
 	/* More to look at when the pool was opened anew; or NULL. */
 	void (*judge)(struct run *run);
+
+	unsigned outset; /* what it begins with besides (outset.h) */
 };
 
 /* Ends with NULL for a name (scenarios.c). */

@@ -20,6 +20,9 @@
 #define RUN_BIG_THIN 11u
 #define RUN_BIG_BLOCKS 34000u
 
+/* One that has all blocks that would be free. */
+#define RUN_FILLER 12u
+
 struct run_bio {
 	struct io io;
 	struct ledger_volume *volume;

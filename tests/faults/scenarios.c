@@ -1,11 +1,10 @@
 /*
  * scenarios.c - one kind of operation each, for the fault matrix.
  *
- * What they find is in matrix.c: thin 1, of which blocks 1 to 4 are shared with
- * its snapshot 2, 0 and 5 are its own and 6 and 7 unmapped; thin 3 with its
- * blocks 0 and 1; thin 4 over an external origin, nothing mapped.
+ * What they find is told in outset.h.
  */
 #include "faults/matrix.h"
+#include "faults/outset.h"
 
 #define BLOCK WORLD_BLOCK
 
@@ -233,6 +232,22 @@ static int delete_big(struct run *run)
 	}
 
 	return r;
+}
+
+/* All is full but for what no transaction has freed yet (F-16). */
+static int setup_freed(struct run *run)
+{
+	return run_bio(run, TP_DISCARD, 3, 0, 2 * BLOCK, 0);
+}
+
+/* For whoever judges by writing. */
+static void make_space(struct run *run)
+{
+	if (world_status(&run->w).mode != TP_MODE_WRITE ||
+	    !ledger_volume(&run->ledger, RUN_FILLER)->exists)
+		return;
+	run_close_thin(run, RUN_FILLER);
+	ck_ok(run_delete(run, RUN_FILLER));
 }
 
 static int set_transaction_id(struct run *run)
@@ -467,7 +482,8 @@ const struct scenario scenarios[] = {
 	{ "suspend", 0, setup_unsealed, suspend, 1, 3, COMMIT },
 	{ "open", SCENARIO_OPENS, NULL, open_pool, 1, 3, ROW(13) },
 	{ "close", 0, setup_unsealed, close_pool, 1, 3, 0 },
-	{ "format", SCENARIO_OPENS | SCENARIO_BLANK, NULL, format, 1, 3, 0 },
+	{ "format", SCENARIO_OPENS, NULL, format, 1, 3, 0,
+	  .outset = OUTSET_BLANK },
 	{ "create by name", SCENARIO_RACES, setup_names, create_named, 2, 4,
 	  COMMIT, judge_names },
 	{ "snapshot by name", SCENARIO_RACES, setup_names, snapshot_named, 2, 4,
@@ -478,8 +494,10 @@ const struct scenario scenarios[] = {
 	  COMMIT, judge_names },
 	{ "tick", SCENARIO_TICKS, setup_unsealed, tick, 1, 3, COMMIT },
 	{ "a host's hook", 0, setup_hook_of_host, commit, 1, 3, COMMIT },
-	{ "delete much", SCENARIO_BIG, setup_unsealed, delete_big, 1, 3,
-	  COMMIT | ROW(12) },
+	{ "delete much", 0, setup_unsealed, delete_big, 1, 3, COMMIT | ROW(12),
+	  .outset = OUTSET_BIG },
+	{ "write to what was freed", 0, setup_freed, write_whole, 1, 5, COMMIT,
+	  make_space, .outset = OUTSET_FULL },
 	{ .name = NULL },
 };
 
