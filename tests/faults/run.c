@@ -227,19 +227,33 @@ static unsigned earliest_began(const struct run *run)
 	return earliest;
 }
 
-int run_wait(struct run *run)
+static int settle_all(struct run *run, bool only_ended)
 {
 	unsigned began = earliest_began(run);
 	int first = 0;
 
 	for (unsigned i = 0; i < RUN_BIOS; i++) {
 		struct run_bio *bio = &run->bios[i];
-		int r = bio->under_way ? wait_for(run, bio, began) : 0;
+		int r;
 
+		if (!bio->under_way ||
+		    (only_ended && !io_has_ended(&bio->io, run->queue)))
+			continue;
+		r = wait_for(run, bio, began);
 		first = first ? first : r;
 	}
 
 	return first;
+}
+
+int run_wait(struct run *run)
+{
+	return settle_all(run, false);
+}
+
+int run_reap(struct run *run)
+{
+	return settle_all(run, true);
 }
 
 int run_bio(struct run *run, enum tp_op op, uint32_t id, uint64_t offset,

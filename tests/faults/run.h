@@ -65,6 +65,9 @@ struct run_bio *run_submit(struct run *run, enum tp_op op, uint32_t id,
 			   uint64_t offset, uint64_t length, unsigned flags);
 int run_wait(struct run *run);
 
+/* Enter those that have ended already; the first error. */
+int run_reap(struct run *run);
+
 /* Wait for one that was submitted otherwise; its status. */
 int run_io(struct run *run, struct io *io);
 
