@@ -160,8 +160,21 @@ void outset_open(struct outset *outset)
 {
 	struct run *run = outset->run;
 
+	outset->nr_freed = 0;
 	ck_ok(run_open(run));
 	for (unsigned i = 0; i < LEDGER_VOLUMES; i++)
 		if (run->ledger.volumes[i].exists)
 			ck_ok(run_open_thin(run, run->ledger.volumes[i].id));
+}
+
+void outset_free(struct outset *outset, unsigned nr_blocks)
+{
+	uint64_t begin = HIDDEN_BEGIN + outset->nr_freed * WORLD_BLOCK;
+	uint64_t length = nr_blocks * (uint64_t)WORLD_BLOCK;
+	struct tp_thin *thin =
+		world_open_thin(&outset->run->w, RUN_FILLER, begin + length);
+
+	ck_ok(tp_thin_discard(thin, begin, length));
+	ck_ok(tp_thin_close(thin));
+	outset->nr_freed += nr_blocks;
 }

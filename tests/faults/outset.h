@@ -19,6 +19,7 @@ struct outset {
 	struct run *run;
 	struct image metadata, data;
 	struct ledger ledger;
+	unsigned nr_freed; /* since it was opened */
 };
 
 /* @kind: HOST_DRIVEN (by a virtual clock), OWN_THREAD.  Nothing is open. */
@@ -31,5 +32,8 @@ void outset_restore(struct outset *outset);
 
 /* The pool, and all volumes. */
 void outset_open(struct outset *outset);
+
+/* Of OUTSET_FULL: so many more blocks are discarded, and not committed. */
+void outset_free(struct outset *outset, unsigned nr_blocks);
 
 #endif
