@@ -204,8 +204,8 @@ static bool wait_for_space(void (*write)(void), unsigned nr_free,
 	return enough;
 }
 
-/* They wait for a minute, and no longer; the policy is back when there is space
- * (B-OODS-5, B-OODS-6). */
+/* They wait for a minute, and no longer; then the pool is as full as before
+ * (B-OODS-5). */
 static void wait_in_vain(void (*write)(void), unsigned nr_free)
 {
 	begin(nr_free, 0);
