@@ -848,7 +848,7 @@ START_TEST(test_a_thin_of_another_pool_is_refused)
 }
 END_TEST
 
-static int close_result;
+static _Atomic int close_result;
 
 static void close_pool(void *context, const struct tp_event *event)
 {
@@ -867,7 +867,7 @@ START_TEST(test_an_event_handler_cannot_close_its_pool)
 	ck_ok(tp_pool_suspend(w.pool));
 	ck_ok(tp_pool_resume(w.pool, NULL)); /* raises one: B-LWM-3 */
 	world_until(&w, close_result != 1);
-	ck_assert_int_eq(close_result, -EDEADLK);
+	ck_assert_int_eq(atomic_load(&close_result), -EDEADLK);
 	ck_ok(tp_pool_set_event_handler(w.pool, NULL, NULL));
 	ck_ok(tp_thin_close(thin));
 	world_end(&w);

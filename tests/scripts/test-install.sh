@@ -39,7 +39,7 @@ while read -r name; do
 	[ -f "$man/$name.3" ] || { echo "no page for $name"; exit 1; }
 	page=$(sed -n 's,^\.so man3/,,p' "$man/$name.3")
 	grep -q "$name(" "$man/$page" || { echo "$page does not tell of $name"; exit 1; }
-done < <(nm -D --defined-only "$(find root -name 'libthinpool.so.*.*.*')" | awk '{ print $3 }')
+done < <(nm -D --defined-only "$(find root -name 'libthinpool.so.*.*.*')" | awk '$2 == "T" { sub(/@.*/, "", $3); print $3 }')
 
 cat >host.c <<'C'
 #include <stdio.h>
