@@ -171,6 +171,7 @@ static int with_pool(struct run *run)
 	int r, r2;
 
 	run->thinfs.nr_workers = options->nr_workers;
+	run->thinfs.solid = options->solid;
 	r = pool_open(&run->thinfs.pool, options->pool, options->read_only);
 	if (r)
 		return r;

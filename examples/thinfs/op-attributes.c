@@ -50,7 +50,22 @@ static void directory_attributes(struct stat *st)
 	st->st_nlink = 2;
 }
 
-static int volume_attributes(struct volume *volume, struct stat *st)
+/*
+ * cp looks for holes in what has fewer blocks than bytes, and copies what lies
+ * between them by reading and writing.  Of a solid file it asks for a copy of
+ * all at once, and that is a snapshot.
+ */
+static blkcnt_t nr_blocks(const struct thinfs *thinfs,
+			  const struct volume *volume, uint64_t mapped)
+{
+	uint64_t size = volume_round_size(volume->size);
+
+	return (blkcnt_t)((thinfs->solid && size > mapped ? size : mapped) /
+			  512);
+}
+
+static int volume_attributes(const struct thinfs *thinfs, struct volume *volume,
+			     struct stat *st)
 {
 	uint64_t mapped = 0;
 	int r = 0;
@@ -63,7 +78,7 @@ static int volume_attributes(struct volume *volume, struct stat *st)
 	st->st_mode = S_IFREG | (volume->read_only ? 0400 : 0600);
 	st->st_nlink = !volume->is_unlinked;
 	st->st_size = (off_t)volume->size;
-	st->st_blocks = (blkcnt_t)(mapped / 512);
+	st->st_blocks = nr_blocks(thinfs, volume, mapped);
 	pthread_mutex_lock(&volume->lock);
 	st->st_mtim = st->st_ctim = st->st_atim = volume->changed_at;
 	pthread_mutex_unlock(&volume->lock);
@@ -82,7 +97,7 @@ int get_attributes(fuse_req_t req, struct volume *volume, struct stat *st)
 					     ? thinfs->pool.block_bytes
 					     : REQUEST_BYTES);
 	if (volume)
-		return volume_attributes(volume, st);
+		return volume_attributes(thinfs, volume, st);
 	directory_attributes(st);
 
 	return 0;

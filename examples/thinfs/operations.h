@@ -23,6 +23,7 @@ struct thinfs {
 	struct pool pool;
 	struct names *names;
 	unsigned nr_workers;
+	bool solid; /* files look as if no byte of them were a hole */
 };
 
 extern const struct fuse_lowlevel_ops thinfs_operations;

@@ -28,6 +28,8 @@ static const char help[] =
 	"error\n"
 	"  --read-only        change nothing (also: -o ro)\n"
 	"  --queue-depth=N    requests that are served at once (16)\n"
+	"  --solid            show no holes in stat(2), so that cp makes a "
+	"snapshot of any file\n"
 	"  -o OPTION[,...]    mount options: see mount.fuse3(8)\n"
 	"  --help, --version\n"
 	"\n"
@@ -53,6 +55,7 @@ enum key {
 static const struct fuse_opt ours[] = {
 	OUR("-f", foreground),
 	OUR("--read-only", read_only),
+	OUR("--solid", solid),
 	OUR("--queue-depth=%u", nr_workers),
 	FUSE_OPT_KEY("ro", KEY_RO),
 	FUSE_OPT_KEY("-h", KEY_HELP),

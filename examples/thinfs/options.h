@@ -12,6 +12,7 @@ struct options {
 	char *pool, *mountpoint;
 	int foreground;
 	int read_only;
+	int solid;
 	unsigned nr_workers;
 	bool done;             /* --help or --version: there is no more to do */
 	struct fuse_args rest; /* for libfuse: -o ... */

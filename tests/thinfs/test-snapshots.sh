@@ -49,7 +49,7 @@ same "$(xattr mnt/copy origin)" v
 cp mnt/v mnt/copy	# over what is there: copied
 cmp mnt/v mnt/copy
 
-# One with holes, cp may read and write; holes stay holes.
+# One with holes, cp reads and writes; holes stay holes.
 truncate -s 1G mnt/sparse
 random 1M | dd of=mnt/sparse bs=1M seek=50 conv=notrunc status=none
 random 1M | dd of=mnt/sparse bs=1M seek=500 conv=notrunc status=none
@@ -63,6 +63,21 @@ cmp mnt/sparse mnt/sparse2
 same "$(xattr mnt/copy origin)" v
 rm mnt/v
 same "$(xattr mnt/copy origin)" "#0"
+
+# If it shows no holes, cp makes a snapshot of all, and there are the same.
+remount_pool --solid
+same "$(blocks mnt/sparse)" $((1 << 21))
+truncate -s 1T mnt/sparse
+before=$(free_bytes)
+SECONDS=0
+cp mnt/sparse mnt/sparse3
+[ $SECONDS -lt 10 ] || die "it took $SECONDS s"
+same "$(free_bytes)" "$before"
+same "$(size mnt/sparse3) $(xattr mnt/sparse3 origin)" "$((1 << 40)) sparse"
+same "$(xattr mnt/sparse3 mapped) $(xattr mnt/sparse3 shared)" "$((2 << 20)) $((2 << 20))"
+cmp <(slice mnt/sparse 0 600M) <(slice mnt/sparse3 0 600M)
+remount_pool
+same "$(blocks mnt/sparse3)" 4096
 cmp mnt/grows mnt/grown
 unmount_pool
 check_pool
