@@ -11,8 +11,8 @@
  *	names   a name and a size for each thin     thinpool/catalogue.h
  *	check   is all of the metadata right?       thinpool/check.h
  *
- * After a fork only the parent may go on with the library; the child may exec
- * or _exit.
+ * After a fork only the parent may go on with what is open; the child may exec
+ * or _exit, or open what it needs if nothing was open.
  */
 #ifndef THINPOOL_THINPOOL_H
 #define THINPOOL_THINPOOL_H
