@@ -95,7 +95,7 @@ kill_thinfs() {
 
 # check_pool: two oracles find nothing wrong with the metadata.
 check_pool() {
-	python3 "${METADATA_VERIFY:-$here/../oracles/metadata-verify}" pool/metadata >verify.out ||
+	"${METADATA_VERIFY:-$here/../oracles/metadata-verify}" pool/metadata >verify.out ||
 		die "metadata-verify: $(cat verify.out)"
 	if command -v thin_check >/dev/null; then
 		thin_check -q pool/metadata || die "thin_check finds something"
