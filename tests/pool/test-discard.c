@@ -114,7 +114,7 @@ START_TEST(test_discarding_what_is_not_mapped_costs_nothing)
 }
 END_TEST
 
-/* DSC-06, DSC-20, DSC-21, B-DISC-1. */
+/* DSC-06, DSC-20, DSC-21, R-29, B-DISC-1, B-LIM-1. */
 START_TEST(test_only_whole_blocks_inside_the_range_are_unmapped)
 {
 	static const uint32_t block_sizes[] = { 64 * KIB, 192 * KIB, MIB };
@@ -122,7 +122,10 @@ START_TEST(test_only_whole_blocks_inside_the_range_are_unmapped)
 	for (unsigned i = 0; i < 3; i++) {
 		uint64_t block = block_sizes[i], size = NR_BLOCKS * block;
 		struct tp_thin *thin = begin_with(_i, block_sizes[i], 0, NULL);
+		struct tp_thin_limits thin_limits = TP_THIN_LIMITS_INIT;
 
+		ck_ok(tp_thin_get_limits(thin, &thin_limits));
+		ck_assert_uint_eq(thin_limits.discard_granularity_bytes, block);
 		ck_ok(tp_thin_discard(thin, block - 512, block + 1024));
 		thin_verify(thin, 0, block, 1);
 		thin_verify_zero(thin, block, block);
@@ -314,6 +317,226 @@ START_TEST(test_a_block_is_not_reused_while_a_write_to_it_is_under_way)
 }
 END_TEST
 
+/* R-24: what is being passed down has no need of the thin that it came from,
+ * nor of another of that id. */
+START_TEST(test_what_is_passed_down_outlives_its_thin)
+{
+	struct tp_thin *thin = begin_full(_i);
+
+	observer_hold(&w.data, OPS(TP_DISCARD));
+	for (unsigned i = 0; i < NR_BLOCKS; i += 2)
+		ck_ok(tp_thin_discard(thin, i * WORLD_BLOCK, WORLD_BLOCK));
+	ck_ok(tp_pool_commit(w.pool));
+	world_until(&w, w.data.nr_held > 0);
+	ck_ok(tp_thin_close(thin));
+	ck_ok(tp_pool_delete_thin(w.pool, 0));
+	thin = world_new_thin(&w, 0, THIN_BYTES);
+	thin_fill(thin, 0, THIN_BYTES, 2);
+	observer_release(&w.data);
+	world_until(&w, w.data.nr_begun[TP_DISCARD] == NR_BLOCKS / 2);
+	world_idle(&w);
+	thin_verify(thin, 0, THIN_BYTES, 2);
+	ck_assert_uint_eq(world_used(&w), NR_BLOCKS);
+	end_with(thin);
+}
+END_TEST
+
+/*---------------------------- in several pieces ----------------------------*/
+
+#define NR_PIECES_BLOCKS 900u
+#define PIECES_BYTES (NR_PIECES_BLOCKS * (uint64_t)WORLD_BLOCK)
+
+/* Blocks in several leaves; nothing of them is in memory. */
+static struct tp_thin *begin_in_pieces(int kind)
+{
+	char sector[512] = { 1 };
+	struct tp_thin *thin;
+
+	world_make_sized(&w, kind, 2 * MIB, 100 * MIB, NULL);
+	w.options.flags |= TP_POOL_SKIP_ZEROING;
+	world_format(&w);
+	world_open(&w);
+	thin = world_new_thin(&w, 0, PIECES_BYTES);
+	for (unsigned i = 0; i < NR_PIECES_BLOCKS; i++)
+		ck_ok(tp_thin_write(thin, sector, 512,
+				    i * (uint64_t)WORLD_BLOCK, 0));
+	ck_ok(tp_thin_close(thin));
+	world_reopen(&w);
+
+	return world_open_thin(&w, 0, PIECES_BYTES);
+}
+
+/* R-25, B-DISC-15: whatever its pieces wait for, all is unmapped when it
+ * ends. */
+START_TEST(test_a_discard_ends_after_the_last_of_its_pieces)
+{
+	struct tp_thin *thin = begin_in_pieces(_i);
+	struct tp_queue *queue;
+	struct io io;
+	unsigned nr_steps = 0;
+
+	ck_ok(tp_queue_create(w.pool, 4, &queue));
+	observer_hold(&w.metadata, OPS(TP_READ));
+	io_init(&io, TP_DISCARD, NULL, 0, PIECES_BYTES, 0);
+	io_submit(&io, queue, thin);
+	while (!io_has_ended(&io, queue)) {
+		nr_steps += observer_release_one(&w.metadata, OPS(TP_READ));
+		world_run(&w);
+	}
+	observer_release(&w.metadata);
+	ck_assert_uint_gt(nr_steps, 4);
+	ck_ok(io.bio.status);
+	ck_assert_uint_eq(io.nr_ended, 1);
+	ck_assert_uint_eq(thin_mapped(thin), 0);
+	tp_queue_destroy(queue);
+	end_with(thin);
+}
+END_TEST
+
+/* or one of them fails, whichever, and it ends with that, once. */
+START_TEST(test_a_discard_of_which_a_piece_fails_ends_with_that)
+{
+	unsigned nr_failed = 0;
+	int r;
+
+	do {
+		struct tp_thin *thin = begin_in_pieces(_i);
+
+		observer_fail(&w.metadata, OPS(TP_READ), nr_failed++, 1, -EIO);
+		r = tp_thin_discard(thin, 0, PIECES_BYTES);
+		observer_heal(&w.metadata);
+		if (r) {
+			ck_assert_int_eq(r, -EIO);
+			ck_assert_uint_eq(thin_mapped(thin), PIECES_BYTES);
+			ck_assert_int_eq(world_status(&w).needs_check,
+					 world_status(&w).mode ==
+						 TP_MODE_READ_ONLY);
+		}
+		ck_ok(tp_thin_close(thin));
+		world_close(&w);
+		world_unmake(&w);
+	} while (r);
+	ck_assert_uint_gt(nr_failed, 4);
+}
+END_TEST
+
+static void expect_passed_down(uint64_t from)
+{
+	for (unsigned i = 0; i < io_log_nr(&w.log); i++) {
+		struct io_event event = io_log_get(&w.log, i);
+
+		if (event.op == TP_DISCARD && event.when == IO_BEGIN &&
+		    event.offset <= from && from < event.offset + event.length)
+			return;
+	}
+	ck_abort_msg("the block at %llu was not passed down",
+		     (unsigned long long)from);
+}
+
+/* R-36, B-DISC-18: the first block of the range is in another's hands for a
+ * while, some are shared; of each other block just its own data goes. */
+START_TEST(test_virtual_and_data_blocks_stay_paired_in_every_piece)
+{
+	struct tp_thin *thin = begin_in_pieces(_i), *snapshot;
+	static uint64_t where[NR_PIECES_BLOCKS];
+	char sector[512] = { 1 };
+	struct tp_queue *queue;
+	struct io write, discard;
+
+	/* Every third is the thin's own again. */
+	snapshot = world_snapshot(&w, 1, 0, PIECES_BYTES);
+	for (unsigned i = 2; i < NR_PIECES_BLOCKS; i += 3)
+		ck_ok(tp_thin_write(thin, sector, 512,
+				    i * (uint64_t)WORLD_BLOCK, 0));
+	ck_ok(tp_pool_commit(w.pool));
+	for (unsigned i = 0; i < NR_PIECES_BLOCKS; i++)
+		where[i] = thin_where(thin, i * (uint64_t)WORLD_BLOCK);
+	io_log_clear(&w.log);
+
+	ck_ok(tp_queue_create(w.pool, 4, &queue));
+	observer_hold_next(&w.data, OPS(TP_READ), 1);
+	io_init(&write, TP_WRITE, buffer, 512, 512, 0);
+	io_submit(&write, queue, thin);
+	world_until(&w, w.data.nr_held == 1);
+	io_init(&discard, TP_DISCARD, NULL, 0, PIECES_BYTES, 0);
+	io_submit(&discard, queue, thin);
+	world_idle(&w);
+	ck_assert_uint_eq(discard.nr_ended, 0);
+	observer_release(&w.data);
+	ck_ok(io_wait(&w, &write, queue));
+	ck_ok(io_wait(&w, &discard, queue));
+	ck_assert_uint_eq(thin_mapped(thin), 0);
+	ck_ok(tp_pool_commit(w.pool));
+	world_until(&w, world_used(&w) == NR_PIECES_BLOCKS);
+	world_idle(&w);
+	for (unsigned i = 2; i < NR_PIECES_BLOCKS; i += 3)
+		expect_passed_down(where[i]);
+	for (unsigned i = 0; i < NR_PIECES_BLOCKS; i++) {
+		ck_ok(tp_thin_read(snapshot, buffer, 512,
+				   i * (uint64_t)WORLD_BLOCK));
+		ck_assert(!memcmp(buffer, sector, 512));
+	}
+	tp_queue_destroy(queue);
+	ck_ok(tp_thin_close(snapshot));
+	end_with(thin);
+}
+END_TEST
+
+static void run_what_is_due(struct tp_queue *queue)
+{
+	do
+		tp_queue_poll(queue, 8);
+	while (tp_pool_poll(w.pool) > 0);
+}
+
+/* R-30, B-QUI-4, B-WAKE-2: it goes on when what it waited for has ended, and so
+ * does what it freed: with no tick, and no time that passes. */
+START_TEST(test_a_discard_that_waited_goes_on_at_once)
+{
+	static char bytes[WORLD_BLOCK];
+	struct tp_thin *thin;
+	struct tp_queue *queue;
+	struct io read, write, discard;
+	uint64_t now_ns;
+
+	world_make(&w, HOST_DRIVEN);
+	world_use_virtual_clock(&w);
+	now_ns = w.now_ns;
+	world_format(&w);
+	world_open(&w);
+	thin = world_new_thin(&w, 0, THIN_BYTES);
+	thin_fill(thin, 0, THIN_BYTES / 2, 1);
+	ck_ok(tp_queue_create(w.pool, 8, &queue));
+	observer_hold(&w.data, OPS(TP_READ) | OPS(TP_WRITE));
+	io_init(&read, TP_READ, bytes, 0, WORLD_BLOCK, 0);
+	io_submit(&read, queue, thin);
+	io_init(&write, TP_WRITE, buffer, THIN_BYTES / 2, WORLD_BLOCK, 0);
+	io_submit(&write, queue, thin);
+	run_what_is_due(queue);
+	io_init(&discard, TP_DISCARD, NULL, 0, THIN_BYTES, 0);
+	io_submit(&discard, queue, thin);
+	run_what_is_due(queue);
+	ck_assert_uint_eq(discard.nr_ended, 0);
+
+	/* It waited for a block that was being made; what it frees waits for
+	 * the reader. */
+	ck_assert(observer_release_one(&w.data, OPS(TP_WRITE)));
+	run_what_is_due(queue);
+	ck_assert_uint_eq(discard.nr_ended, 1);
+	ck_ok(tp_pool_commit(w.pool));
+	run_what_is_due(queue);
+	ck_assert_uint_eq(w.data.nr_begun[TP_DISCARD], 0);
+	ck_assert_uint_eq(read.nr_ended, 0);
+	observer_release(&w.data);
+	run_what_is_due(queue);
+	ck_assert_uint_eq(read.nr_ended, 1);
+	ck_assert_uint_gt(w.data.nr_begun[TP_DISCARD], 0);
+	ck_assert_uint_eq(w.now_ns, now_ns);
+	tp_queue_destroy(queue);
+	end_with(thin);
+}
+END_TEST
+
 static void *fill_again_and_again(void *context)
 {
 	for (unsigned i = 0; i < 20; i++)
@@ -442,6 +665,11 @@ int main(void)
 		test_a_block_is_not_reused_while_its_discard_is_under_way,
 		test_a_discard_that_the_device_fails_frees_all_the_same,
 		test_a_block_is_not_reused_while_a_write_to_it_is_under_way,
+		test_what_is_passed_down_outlives_its_thin,
+		test_a_discard_ends_after_the_last_of_its_pieces,
+		test_a_discard_of_which_a_piece_fails_ends_with_that,
+		test_virtual_and_data_blocks_stay_paired_in_every_piece,
+		test_a_discard_that_waited_goes_on_at_once,
 		test_discards_under_a_writer_leave_old_new_or_zero,
 		test_closing_ends_the_rest_of_a_huge_discard,
 		test_what_waits_to_unmap_at_an_abort_has_no_effect);

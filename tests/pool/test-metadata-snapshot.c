@@ -2,6 +2,9 @@
  * Metadata snapshots (B-MSG-8, B-MSG-9): one at a time, pinning what was mapped
  * when it was taken until it is released.
  */
+#include <stdlib.h>
+
+#include "support/metadata-image.h"
 #include "support/world.h"
 
 #define THIN_BYTES (4 * MIB)
@@ -73,11 +76,91 @@ START_TEST(test_releasing_frees_what_deleted_snapshots_shared)
 }
 END_TEST
 
+/*---------------------------- while all changes ----------------------------*/
+
+/* The blocks of the trees that it holds, as they were when it was made. */
+struct held {
+	struct image image;
+	char *bytes;
+};
+
+static bool is_held(enum image_role role)
+{
+	return role == IMAGE_HELD_SUPERBLOCK || role == IMAGE_THINS ||
+	       role == IMAGE_MAPPINGS || role == IMAGE_DETAILS;
+}
+
+static void expect_held(const struct held *held)
+{
+	for (size_t i = 0; i < held->image.nr_blocks; i++) {
+		const struct image_block *block = &held->image.blocks[i];
+		uint64_t at = block->number * 4096;
+
+		if (is_held(block->role))
+			ck_assert_msg(!memcmp(w.metadata.bytes + at,
+					      held->bytes + at, 4096),
+				      "block %llu, a %s, was overwritten",
+				      (unsigned long long)block->number,
+				      image_role_name(block->role));
+	}
+}
+
+static void change_heavily(struct tp_thin *thin, uint64_t *random, uint32_t i)
+{
+	char sector[512] = { (char)i };
+
+	for (unsigned k = 0; k < 100; k++) {
+		uint64_t at = random_in(random, 0, 1000) * WORLD_BLOCK;
+
+		if (k % 8)
+			ck_ok(tp_thin_write(thin, sector, 512, at, 0));
+		else
+			ck_ok(tp_thin_discard(thin, at, 4 * WORLD_BLOCK));
+	}
+	ck_ok(tp_pool_create_snapshot(w.pool, 10 + i, 1));
+	if (i >= 2)
+		ck_ok(tp_pool_delete_thin(w.pool, 10 + i - 2));
+}
+
+/* whoever walks it meanwhile finds every block as it was. */
+START_TEST(test_no_change_touches_what_it_holds)
+{
+	uint64_t random = seed_from_environment(8);
+	struct tp_thin *thin;
+	struct held held;
+
+	world_make_sized(&w, _i, 4 * MIB, 250 * MIB, NULL);
+	w.options.flags |= TP_POOL_SKIP_ZEROING;
+	world_format(&w);
+	world_open(&w);
+	thin = world_new_thin(&w, 1, 1004 * WORLD_BLOCK);
+	for (uint32_t i = 0; i < 10; i++)
+		change_heavily(thin, &random, i);
+	ck_ok(tp_pool_reserve_metadata_snapshot(w.pool));
+	held.bytes = snapshot_of(&w.metadata);
+	image_survey(&held.image, held.bytes, w.metadata.size_bytes);
+	ck_assert_uint_gt(image_count(&held.image, IMAGE_MAPPINGS), 2);
+	for (uint32_t i = 10; i < 40; i++) {
+		change_heavily(thin, &random, i);
+		expect_held(&held);
+	}
+	image_exit(&held.image);
+	free(held.bytes);
+	ck_ok(tp_thin_close(thin));
+	world_close(&w);
+	world_check(&w);
+	world_open(&w);
+	ck_ok(tp_pool_release_metadata_snapshot(w.pool));
+	world_end(&w);
+}
+END_TEST
+
 int main(void)
 {
 	return RUN_TESTS(
 		"metadata-snapshot", NR_KINDS,
 		test_there_is_at_most_one_and_its_root_is_shown,
 		test_what_it_maps_is_not_allocated_until_it_is_released,
-		test_releasing_frees_what_deleted_snapshots_shared);
+		test_releasing_frees_what_deleted_snapshots_shared,
+		test_no_change_touches_what_it_holds);
 }
