@@ -194,6 +194,57 @@ START_TEST(test_a_discard_of_shared_blocks)
 }
 END_TEST
 
+/* Every other block, and the commit after which they are passed down. */
+static int discard_and_flush(void)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < 8 && !r; i += 2) {
+		aim.op = TP_DISCARD;
+		aim.offset = BLOCKS(i);
+		aim.length = BLOCKS(1);
+		r = try();
+	}
+	aim.op = TP_FLUSH;
+	aim.offset = aim.length = 0;
+
+	return r ? r : try();
+}
+
+static bool is_discarded(void)
+{
+	struct tp_thin *handle = world_open_thin(w, PLAIN, SWEEP_THIN_BYTES);
+	bool all = true;
+
+	ck_ok(tp_thin_read(handle, buffer, BLOCKS(8), 0));
+	for (unsigned i = 0; i < 8; i++) {
+		const char *block = buffer + BLOCKS(i);
+		bool is_zero = find_nonzero(block, BLOCKS(1), 0) == UINT64_MAX;
+
+		ck_assert(is_zero || find_other(block, BLOCKS(1), BLOCKS(i),
+						PLAIN_SEED) == UINT64_MAX);
+		ck_assert(!is_zero || i % 2 == 0);
+		all = all && is_zero == (i % 2 == 0);
+	}
+	ck_ok(tp_thin_close(handle));
+
+	return all;
+}
+
+/* nor does it wait for memory for good. */
+START_TEST(test_discards_that_are_passed_down_one_by_one)
+{
+	aim.id = PLAIN;
+	aim.flags = 0;
+	sweep_pool(_i, &(struct sweep){ .begin = begin,
+					.call = discard_and_flush,
+					.end = end,
+					.is_done = is_discarded,
+					.may_be_partial = true,
+					.nr_blocks = -4 });
+}
+END_TEST
+
 START_TEST(test_write_zeroes_that_unmap)
 {
 	sweep_bio(_i, PLAIN, TP_WRITE_ZEROES, 0, BLOCKS(1), BLOCKS(3), -3);
@@ -392,6 +443,7 @@ int main(void)
 			 test_a_flush_with_nothing_to_commit,
 			 test_a_discard_of_mapped_and_unmapped_blocks,
 			 test_a_discard_of_shared_blocks,
+			 test_discards_that_are_passed_down_one_by_one,
 			 test_write_zeroes_that_unmap,
 			 test_write_zeroes_that_provision,
 			 test_a_write_over_an_external_origin,
