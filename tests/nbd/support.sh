@@ -62,9 +62,13 @@ await() {
 uri() { echo "nbd+unix:///${1-}?socket=$dir/${2-socket}"; }
 
 # serve ARG...: pool=..., and what else nbdkit is to be told; its process is $pid.
+# With FILE_LIMIT it cannot write beyond so many KiB of any file.
 serve() {
 	rm -f pid socket
-	LD_PRELOAD=$instrument command nbdkit -f -U "$dir/socket" -P "$dir/pid" "$@" 2>>server.log &
+	(
+		[ -z "${FILE_LIMIT-}" ] || { trap '' XFSZ && ulimit -f "$FILE_LIMIT"; }
+		LD_PRELOAD=$instrument exec nbdkit -f -U "$dir/socket" -P "$dir/pid" "$@" 2>>server.log
+	) &
 	pid=$!
 	await serving || die "it does not come up: $(cat server.log)"
 }
@@ -102,8 +106,8 @@ refuses() {
 	grep -q -- "$pattern" err || die "'nbdkit $*' says: $(cat err)"
 }
 
-# logged PATTERN
-logged() { grep -q -- "$1" server.log || die "the server says: $(cat server.log)"; }
+# logged PATTERN: perhaps in a moment, for it takes connections before it is ready.
+logged() { await grep -q -- "$1" server.log || die "the server says: $(cat server.log)"; }
 
 #---------------------------- asking ------------------------------------------
 
