@@ -85,8 +85,7 @@ struct history_read {
 	uint64_t floors[HISTORY_READ_SECTORS];
 };
 
-/* It is about to be submitted; and it has ended: check what it shows.  A failure
- * is recorded (thread-failure.h). */
+/* It is about to be submitted; and it has ended: asserts what it shows. */
 void history_begin_read(struct history_volume *volume, uint64_t offset,
 			uint64_t length, struct history_read *read);
 void history_check_read(const struct history_read *read, const char *buffer);
@@ -105,9 +104,9 @@ void history_begin_cut(struct history_volume *volume, struct history_cut *cut);
 void history_end_cut(struct history_cut *cut);
 
 /*
- * @content is all of the snapshot.  What ended before the call is in it, what
- * was submitted after is not; with an operation everything that ended before
- * that is in; and each is in it wholly or not at all.
+ * Asserts of @content, which is all of the snapshot: what ended before the call
+ * is in it, what was submitted after is not; with an operation everything that
+ * ended before that is in; and each is in it wholly or not at all.
  */
 void history_check_cut(const struct history_cut *cut, const char *content);
 void history_cut_exit(struct history_cut *cut);
