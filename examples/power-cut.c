@@ -15,10 +15,17 @@
 #include <thinpool/simulator.h>
 #include <thinpool/thinpool.h>
 
-#define MIB ((uint64_t)1 << 20)
 #define NR_KEYS 2000
 #define NR_POWER_CUTS 200
 #define KEY_DISTANCE 8192 /* a few records share a block of the pool */
+
+static struct tp_simulator *simulator;
+static struct tp_device *metadata, *data;
+static struct tp_pool *pool;
+static struct tp_thin *thin;
+
+static uint64_t nr_until_cut; /* requests to the devices */
+static uint64_t acknowledged[NR_KEYS], begun[NR_KEYS]; /* versions */
 
 static void check(int r, const char *what)
 {
@@ -32,9 +39,6 @@ static void check(int r, const char *what)
 /* A record is its version, 0 where there is none, and whatever else. */
 typedef uint64_t record_t[TP_SECTOR_SIZE / 8];
 
-static struct tp_pool *pool;
-static struct tp_thin *thin;
-
 static int server_put(uint64_t key, uint64_t version)
 {
 	const record_t record = { version };
@@ -43,30 +47,13 @@ static int server_put(uint64_t key, uint64_t version)
 			     TP_FUA);
 }
 
-static uint64_t server_get(uint64_t key)
-{
-	record_t record;
-
-	check(tp_thin_read(thin, record, sizeof(record), key * KEY_DISTANCE),
-	      "get");
-	return record[0];
-}
-
-static struct {
-	struct tp_simulator *simulator;
-	struct tp_device *metadata, *data;
-	uint64_t nr_until_cut; /* requests to the devices */
-	uint64_t acknowledged[NR_KEYS], begun[NR_KEYS]; /* versions */
-	uint64_t nr_puts;
-} test;
-
 static void watch(void *context, const struct tp_simulated_event *event)
 {
-	if (!event->has_ended && !--test.nr_until_cut)
-		tp_simulator_power_off(test.simulator);
+	if (!event->has_ended && !--nr_until_cut)
+		tp_simulator_power_off(simulator);
 }
 
-static struct tp_device *add_device(uint64_t size)
+static void add_device(uint64_t size, struct tp_device **device)
 {
 	const struct tp_simulated_device_options options = {
 		.struct_size = sizeof(options),
@@ -75,11 +62,8 @@ static struct tp_device *add_device(uint64_t size)
 		.min_latency_ns = 20000,
 		.max_latency_ns = 2000000,
 	};
-	struct tp_device *device;
 
-	check(tp_simulator_add_device(test.simulator, &options, &device),
-	      "device");
-	return device;
+	check(tp_simulator_add_device(simulator, &options, device), "device");
 }
 
 static void make_world(uint64_t seed)
@@ -88,15 +72,14 @@ static void make_world(uint64_t seed)
 	struct tp_format_options format = TP_FORMAT_OPTIONS_INIT;
 
 	options.seed = seed;
-	check(tp_simulator_new(&options, &test.simulator), "simulator");
-	test.metadata = add_device(4 * MIB);
-	test.data = add_device(64 * MIB);
-	format.flags =
-		TP_FORMAT_OVERWRITE; /* what was never written is poison */
-	tp_simulator_set_instant(test.simulator, true); /* it knows no clock */
-	check(tp_pool_format(test.metadata, test.data, &format), "format");
-	tp_simulator_set_instant(test.simulator, false);
-	tp_simulator_set_observer(test.simulator, watch, NULL);
+	check(tp_simulator_new(&options, &simulator), "simulator");
+	add_device(4 << 20, &metadata);
+	add_device(64 << 20, &data);
+	format.flags = TP_FORMAT_OVERWRITE; /* a new device is not blank */
+	tp_simulator_set_instant(simulator, true); /* it knows no clock */
+	check(tp_pool_format(metadata, data, &format), "format");
+	tp_simulator_set_instant(simulator, false);
+	tp_simulator_set_observer(simulator, watch, NULL);
 }
 
 static void start(bool is_new)
@@ -107,8 +90,8 @@ static void start(bool is_new)
 	options.flags = TP_POOL_HOST_DRIVEN;
 	options.clock_ns = tp_simulator_clock_ns;
 	options.clock_wait = tp_simulator_clock_wait;
-	options.clock_context = test.simulator;
-	check(tp_pool_open(test.metadata, test.data, &options, &pool), "open");
+	options.clock_context = simulator;
+	check(tp_pool_open(metadata, data, &options, &pool), "open");
 	if (is_new)
 		check(tp_pool_create_thin(pool, 0), "create");
 	volume.size = NR_KEYS * KEY_DISTANCE;
@@ -118,30 +101,31 @@ static void start(bool is_new)
 /* Until the power fails under it; then closing it fails, too. */
 static void work(void)
 {
-	test.nr_until_cut = 1 + tp_simulator_random(test.simulator, 300);
+	nr_until_cut = 1 + tp_simulator_random(simulator, 300);
 	for (;;) {
-		uint64_t key = tp_simulator_random(test.simulator, NR_KEYS);
+		uint64_t key = tp_simulator_random(simulator, NR_KEYS);
 
-		if (server_put(key, ++test.begun[key]))
+		if (server_put(key, ++begun[key]))
 			break;
-		test.acknowledged[key] = test.begun[key];
-		test.nr_puts++;
+		acknowledged[key] = begun[key];
 	}
 	tp_thin_close(thin);
 	tp_pool_close(pool);
-	check(tp_simulator_power_on(test.simulator, NULL, NULL), "power");
+	check(tp_simulator_power_on(simulator, NULL, NULL), "power");
 }
 
 /* A put that was not acknowledged may be there, and then it is for good. */
 static void verify(void)
 {
-	for (uint64_t key = 0; key < NR_KEYS; key++) {
-		uint64_t version = server_get(key);
+	record_t record;
 
-		check(version < test.acknowledged[key] ||
-			      version > test.begun[key],
+	for (uint64_t key = 0; key < NR_KEYS; key++) {
+		check(tp_thin_read(thin, record, sizeof(record),
+				   key * KEY_DISTANCE),
+		      "get");
+		check(record[0] < acknowledged[key] || record[0] > begun[key],
 		      "an acknowledged record is not there");
-		test.acknowledged[key] = test.begun[key] = version;
+		acknowledged[key] = begun[key] = record[0];
 	}
 }
 
@@ -156,10 +140,10 @@ int main(int argc, char **argv)
 	}
 	check(tp_thin_close(thin), "close the volume");
 	check(tp_pool_close(pool), "close the pool");
-	printf("%d power failures in %.0f s: %llu puts were acknowledged, and "
-	       "none was lost.\n",
-	       NR_POWER_CUTS, tp_simulator_clock_ns(test.simulator) / 1e9,
-	       (unsigned long long)test.nr_puts);
-	tp_simulator_free(test.simulator);
+	printf("%d power failures in %.0f s and %llu requests: no record that "
+	       "was acknowledged is lost.\n",
+	       NR_POWER_CUTS, tp_simulator_clock_ns(simulator) / 1e9,
+	       (unsigned long long)tp_simulator_nr_requests(simulator));
+	tp_simulator_free(simulator);
 	return 0;
 }
