@@ -48,6 +48,8 @@ void run_begin_call(struct run *run, const struct control *control)
 	note_shortage(run, control);
 	oracle_control_begin(run->oracle, control);
 	run->call_requests = tp_simulator_nr_requests(run->simulator);
+	run->call_transactions = run->order.nr_transactions;
+	run->call_hook_failures = run->nr_hook_failures;
 	run->in_call = true;
 	run->stats->nr_operations++;
 }
@@ -73,13 +75,37 @@ static bool is_read_only(struct run *run)
 	       status.mode >= TP_MODE_READ_ONLY;
 }
 
+/* A call that failed may yet be found done, if its superblock was begun (K5). */
+static bool is_in_doubt(struct run *run, int result)
+{
+	return result && is_read_only(run) &&
+	       (!run->order.enabled ||
+		run->order.nr_transactions != run->call_transactions);
+}
+
+/* F-06: whoever waits for a commit is told that its hook failed. */
+static bool check_hook(struct run *run, int result)
+{
+	if (run->nr_hook_failures == run->call_hook_failures)
+		return true;
+	if (!result)
+		return violated(run->verdict, "F-06: a call succeeds, and the "
+					      "hook of its commit failed");
+
+	return is_read_only(run) ||
+	       violated(run->verdict, "F-06: the hook failed, and the pool can "
+				      "still be changed");
+}
+
 bool run_end_call(struct run *run, int result)
 {
 	run->in_call = false;
 	trace_result(run->trace, result);
 	if (!is_going(run))
 		return false;
-	oracle_control_end(run->oracle, result, result && is_read_only(run));
+	oracle_control_end(run->oracle, result, is_in_doubt(run, result));
+	if (!check_hook(run, result))
+		return false;
 	if (!is_result_right(run, result))
 		return violated(run->verdict,
 				"a call fails with %d, and nothing failed: %s",
@@ -326,6 +352,23 @@ static void resume(struct run *run)
 
 /*---------------------------- the hook -------------------------------------*/
 
+/* Whether it is this one that is to fail. */
+static bool fails_now(struct run *run)
+{
+	if (!is_going(run) || !run->hook_fails)
+		return false;
+	if (run->hook_successes) {
+		run->hook_successes--;
+		return false;
+	}
+	run->hook_fails = false;
+	run->nr_hook_failures++;
+	order_give_up(&run->order);
+	trace_note(run->trace, "  the hook fails");
+
+	return true;
+}
+
 static int flush_once(void *context)
 {
 	struct run *run = context;
@@ -335,7 +378,7 @@ static int flush_once(void *context)
 	r = tp_pool_flush_data(run->pool);
 	run->in_hook = false;
 
-	return r;
+	return !r && fails_now(run) ? -EREMOTEIO : r;
 }
 
 static int flush_twice(void *context)
@@ -352,6 +395,14 @@ void run_set_hook(struct run *run, enum hook_kind hook)
 
 	run->hook = hook;
 	tp_pool_set_pre_commit_hook(run->pool, hooks[hook], run);
+}
+
+void run_fail_hook(struct run *run, unsigned successes)
+{
+	if (run->hook == HOOK_DEFAULT)
+		run_set_hook(run, HOOK_FLUSHES);
+	run->hook_fails = run->is_faulty = true;
+	run->hook_successes = successes;
 }
 
 /*---------------------------- all of them ----------------------------------*/

@@ -57,7 +57,18 @@ void candidates_add(struct candidates *list, struct candidate candidate)
 void candidates_set(struct candidates *list, uint32_t value)
 {
 	candidates_exit(list);
-	candidates_add(list, (struct candidate){ INITIAL, value });
+	candidates_add(list, (struct candidate){ INITIAL, value, false });
+}
+
+void candidates_forget(struct candidates *list, uint32_t i)
+{
+	items(list)[i].is_gone = true;
+}
+
+void candidates_thaw(struct candidates *list)
+{
+	for (uint32_t i = 0; i < list->nr; i++)
+		items(list)[i].is_gone = false;
 }
 
 void candidates_withdraw(struct candidates *list, uint32_t operation)
@@ -91,6 +102,8 @@ bool candidates_may_read(const struct candidates *list, uint32_t i,
 {
 	const struct operation *a = operation_of(list, i, history);
 
+	if (candidates_get(list, i)->is_gone)
+		return false;
 	for (uint32_t j = i + 1; j < list->nr; j++) {
 		const struct operation *b = operation_of(list, j, history);
 

@@ -27,6 +27,10 @@ enum {
 struct candidate {
 	uint32_t operation;
 	uint32_t value;
+
+	/* A read after a rollback has shown something else (A1): no other read
+	 * will show this.  What power leaves may. */
+	bool is_gone;
 };
 
 #define NR_FEW 3
@@ -48,6 +52,12 @@ void candidates_add(struct candidates *list, struct candidate candidate);
 
 /* @value and nothing else, initially. */
 void candidates_set(struct candidates *list, uint32_t value);
+
+/* Candidate @i is gone. */
+void candidates_forget(struct candidates *list, uint32_t i);
+
+/* A rollback decides anew. */
+void candidates_thaw(struct candidates *list);
 
 /* It had no effect after all (R4). */
 void candidates_withdraw(struct candidates *list, uint32_t operation);

@@ -60,8 +60,8 @@ static void take_sector(const struct oracle *oracle,
 		if (candidates_may_read(from, i, &oracle->history,
 					control->begin, oracle->rolled_back) &&
 		    !has_value(to, c->value))
-			candidates_add(to,
-				       (struct candidate){ INITIAL, c->value });
+			candidates_add(to, (struct candidate){
+						   INITIAL, c->value, false });
 	}
 }
 
@@ -288,7 +288,7 @@ bool oracle_found(struct oracle *oracle, uint32_t id, uint64_t begin,
 		  struct verdict *verdict)
 {
 	struct volume *volume = oracle_find(oracle, id);
-	struct question question = { .crash = true };
+	struct question question = { .crash = true, .frozen = !stays };
 	const char *bytes = buffer;
 
 	for (uint64_t s = begin; s < end; s++) {

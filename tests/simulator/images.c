@@ -63,6 +63,7 @@ static void set_aside(struct run *run, const struct step *step)
 		.was_faulty = run->is_faulty,
 		.random = step->random,
 	};
+	order_get_superblocks(&run->order, &point->left);
 	fork_some(run, step, point);
 	run->nr_points++;
 	run->stats->nr_crash_points++;
@@ -79,20 +80,31 @@ static void strike(struct run *run)
 	}
 	trace_note(run->trace, "  the power fails");
 	run->power_is_off = true;
+	order_get_superblocks(&run->order, &run->left);
 	run->stats->nr_crash_points++;
 	tp_simulator_power_off(run->simulator);
+}
+
+/* A device that drops what it could not flush does so at once (A5). */
+static void note_failure(struct run *run,
+			 const struct tp_simulated_event *event)
+{
+	oracle_request_failed(run->oracle);
+	if (event->op == TP_FLUSH && event->device == DATA_DEVICE &&
+	    (run->config->device_flags & TP_SIMULATED_HARSH_FLUSH))
+		oracle_rolled_back(run->oracle);
 }
 
 void run_observe(void *context, const struct tp_simulated_event *event)
 {
 	struct run *run = context;
 
-	if (!is_going(run))
+	if (!is_going(run) || run->is_checking)
 		return;
 	trace_request(run->trace, event);
 	run->stats->nr_requests += !event->has_ended;
 	if (event->has_ended && event->status)
-		oracle_request_failed(run->oracle);
+		note_failure(run, event);
 	if (order_event(&run->order, event, run->verdict) && run->armed &&
 	    !--run->events_left)
 		strike(run);
@@ -135,6 +147,7 @@ static void judge(struct run *run, const struct crash_point *point, unsigned i)
 		.stats = run->stats,
 		.verdict = run->verdict,
 		.is_faulty = point->was_faulty,
+		.left = point->left,
 		.was_crash = true,
 	};
 	uint64_t random = mix(point->random + i);

@@ -58,6 +58,8 @@ static bool is_allowed(const struct oracle *oracle,
 		       const struct candidates *list, uint32_t i,
 		       const struct question *question)
 {
+	if (question->frozen && candidates_get(list, i)->is_gone)
+		return false;
 	if (question->crash)
 		return candidates_may_survive(list, i, &oracle->history,
 					      question->sealed_until);
@@ -209,4 +211,42 @@ uint32_t oracle_judge(const struct oracle *oracle, const struct volume *volume,
 		return value;
 
 	return blame(oracle, volume, sector, question, &seen, bytes, verdict);
+}
+
+/*---------------------------- A1: what was read stays ----------------------*/
+
+/* Only if all that can have been read has ended: what is in flight is seen by
+ * one read and not by the next. */
+static bool is_settled(const struct oracle *oracle, const struct volume *volume,
+		       const struct candidates *list, uint64_t sector,
+		       uint64_t submit, const struct seen *seen)
+{
+	for (uint32_t i = 0; i < list->nr; i++) {
+		const struct candidate *c = candidates_get(list, i);
+
+		if (history_get(&oracle->history, c->operation)->completion >=
+			    submit &&
+		    is_value(oracle, volume, seen, sector, c->value))
+			return false;
+	}
+
+	return !volume_may_be_stale(volume, &oracle->rules, sector);
+}
+
+void oracle_freeze(const struct oracle *oracle, const struct volume *volume,
+		   uint64_t sector, uint64_t submit, const void *bytes)
+{
+	struct candidates *list = volume_find(volume, &oracle->rules, sector);
+	struct seen seen = { .content = tag_read(bytes, &seen.tag) };
+
+	if (!list || !is_settled(oracle, volume, list, sector, submit, &seen))
+		return;
+	for (uint32_t i = 0; i < list->nr; i++) {
+		const struct candidate *c = candidates_get(list, i);
+
+		if (history_get(&oracle->history, c->operation)->completion <
+			    submit &&
+		    !is_value(oracle, volume, &seen, sector, c->value))
+			candidates_forget(list, i);
+	}
 }

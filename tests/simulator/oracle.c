@@ -101,7 +101,8 @@ static void append(struct oracle *oracle, uint32_t number)
 	const struct operation *operation =
 		history_get(&oracle->history, number);
 	struct volume *volume = &oracle->volumes[operation->volume];
-	struct candidate candidate = { number, value_of(operation, number) };
+	struct candidate candidate = { number, value_of(operation, number),
+				       false };
 	uint64_t begin, end, horizon = oracle_horizon(oracle);
 
 	volume_clip(volume, &oracle->rules, operation, &begin, &end);
@@ -190,6 +191,8 @@ static bool check_read(struct oracle *oracle, const struct operation *read,
 		if (value == VALUE_NONE)
 			return false;
 		settle_initial(volume_find(volume, &oracle->rules, s), value);
+		if (oracle->rolled_back && read->submit > oracle->rolled_back)
+			oracle_freeze(oracle, volume, s, read->submit, buffer);
 		buffer += SECTOR_BYTES;
 	}
 
@@ -258,7 +261,17 @@ void oracle_request_failed(struct oracle *oracle)
 			history->operations[i].may_fail = true;
 }
 
+static void thaw(const struct volume *volume, const struct rules *rules)
+{
+	for (uint32_t b = 0; b < volume->nr_blocks; b++)
+		for (uint32_t s = 0;
+		     volume->blocks[b] && s < rules->block_sectors; s++)
+			candidates_thaw(&volume->blocks[b]->sectors[s]);
+}
+
 void oracle_rolled_back(struct oracle *oracle)
 {
 	oracle->rolled_back = history_tick(&oracle->history);
+	for (uint32_t i = 0; i < oracle->nr_volumes; i++)
+		thaw(&oracle->volumes[i], &oracle->rules);
 }

@@ -138,6 +138,7 @@ bool oracle_restart(struct oracle *oracle, struct verdict *verdict);
 /* For whom a candidate must be right. */
 struct question {
 	bool crash;            /* else a read */
+	bool frozen;           /* crash: none, and what was read stays (A1) */
 	uint64_t submit;       /* of the read */
 	uint64_t sealed_until; /* crash: see candidates_may_survive */
 };
@@ -147,6 +148,11 @@ struct question {
 uint32_t oracle_judge(const struct oracle *oracle, const struct volume *volume,
 		      uint64_t sector, const struct question *question,
 		      const void *bytes, struct verdict *verdict);
+
+/* A read that was submitted at @submit, after a rollback, returned @bytes: what
+ * is not that, and ended before, no read returns any more (A1). */
+void oracle_freeze(const struct oracle *oracle, const struct volume *volume,
+		   uint64_t sector, uint64_t submit, const void *bytes);
 
 /* What nobody will ask for again came before this. */
 uint64_t oracle_horizon(const struct oracle *oracle);

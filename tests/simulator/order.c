@@ -7,8 +7,9 @@
 #include "simulator/order.h"
 #include "simulator/tag.h"
 
-/* A commit changes what lies before; what follows stays as it was (M8). */
-#define SUPERBLOCK_LIVE_BYTES 364
+/* Checksum and flags come first: a superblock that says nothing but that the
+ * pool needs a check is the one before in all that follows. */
+#define SUPERBLOCK_FLAGS_END 8
 
 void order_init(struct order *order, struct tp_simulator *simulator,
 		const struct oracle *oracle, bool has_cache, bool enabled)
@@ -96,12 +97,40 @@ bool order_restart(struct order *order, struct verdict *verdict)
 	if (!order->enabled)
 		return true;
 	drop_views(order);
+	order->given_up = false;
 	tp_simulator_peek(order->simulator, METADATA_DEVICE, TP_CONTENT_STABLE,
 			  superblock, METADATA_BLOCK, 0);
 	order->views[0] = load_view(order, superblock, verdict);
 	order->nr_views = order->views[0] ? 1 : 0;
 
 	return order->nr_views;
+}
+
+void order_forget(struct order *order)
+{
+	drop_views(order);
+}
+
+/*---------------------------- M1: what a crash may leave -------------------*/
+
+void order_get_superblocks(const struct order *order,
+			   struct superblocks *superblocks)
+{
+	superblocks->nr = order->nr_views;
+	for (unsigned i = 0; i < order->nr_views; i++)
+		memcpy(superblocks->live[i], order->views[i]->superblock,
+		       SUPERBLOCK_LIVE_BYTES);
+}
+
+bool superblocks_have(const struct superblocks *superblocks,
+		      const unsigned char *superblock)
+{
+	for (unsigned i = 0; i < superblocks->nr; i++)
+		if (!memcmp(superblocks->live[i], superblock,
+			    SUPERBLOCK_LIVE_BYTES))
+			return true;
+
+	return !superblocks->nr;
 }
 
 /*---------------------------- M6 and M8: superblocks -----------------------*/
@@ -193,6 +222,31 @@ static void gather(const struct tp_simulated_event *event, size_t skip,
 	}
 }
 
+static bool is_another(const unsigned char *a, const unsigned char *b)
+{
+	return memcmp(a + SUPERBLOCK_FLAGS_END, b + SUPERBLOCK_FLAGS_END,
+		      SUPERBLOCK_LIVE_BYTES - SUPERBLOCK_FLAGS_END);
+}
+
+void order_give_up(struct order *order)
+{
+	order->given_up = true;
+}
+
+static bool note_superblock(struct order *order,
+			    const unsigned char *superblock,
+			    struct verdict *verdict)
+{
+	for (unsigned i = 0; i < order->nr_views; i++)
+		if (!is_another(order->views[i]->superblock, superblock))
+			return true;
+	order->nr_transactions++;
+
+	return !order->given_up ||
+	       violated(verdict, "F-06: a transaction is written, and the "
+				 "hook had failed");
+}
+
 static bool check_superblock(struct order *order,
 			     const struct tp_simulated_event *event,
 			     struct verdict *verdict)
@@ -202,8 +256,9 @@ static bool check_superblock(struct order *order,
 	struct verdict reason = { 0 };
 	struct view *view;
 
-	order->nr_superblocks++;
 	gather(event, 0, superblock, sizeof(superblock));
+	if (!note_superblock(order, superblock, verdict))
+		return false;
 	if (memcmp(superblock + SUPERBLOCK_LIVE_BYTES,
 		   before + SUPERBLOCK_LIVE_BYTES,
 		   METADATA_BLOCK - SUPERBLOCK_LIVE_BYTES))

@@ -19,10 +19,20 @@ enum { METADATA_DEVICE, DATA_DEVICE };
 
 #define MAX_VIEWS 4
 
+/* A commit changes what lies before; what follows stays as it was (M8). */
+#define SUPERBLOCK_LIVE_BYTES 364
+
 /* A transaction that may be found after a crash. */
 struct view {
 	struct metadata metadata;
 	unsigned char superblock[METADATA_BLOCK];
+};
+
+/* Of the superblocks that a crash may leave what a commit changes; none: that
+ * is not known. */
+struct superblocks {
+	unsigned nr;
+	unsigned char live[MAX_VIEWS][SUPERBLOCK_LIVE_BYTES];
 };
 
 struct order {
@@ -34,7 +44,8 @@ struct order {
 	unsigned nr_views;
 	uint64_t
 		last_flush; /* of data: the begin of the last that ended well */
-	uint64_t nr_superblocks;
+	uint64_t nr_transactions; /* whose superblock was begun */
+	bool given_up;            /* the one that was to be committed */
 };
 
 void order_init(struct order *order, struct tp_simulator *simulator,
@@ -43,6 +54,21 @@ void order_exit(struct order *order);
 
 /* What is stable now is what there is: after a format, or a crash. */
 bool order_restart(struct order *order, struct verdict *verdict);
+
+/* Power fails now. */
+void order_get_superblocks(const struct order *order,
+			   struct superblocks *superblocks);
+
+/* Is it one of them (M1)? */
+bool superblocks_have(const struct superblocks *superblocks,
+		      const unsigned char *superblock);
+
+/* The metadata is made anew, and until the restart nothing is known of it. */
+void order_forget(struct order *order);
+
+/* The hook failed: until the restart no other transaction may be written
+ * (F-06). */
+void order_give_up(struct order *order);
 
 bool order_event(struct order *order, const struct tp_simulated_event *event,
 		 struct verdict *verdict);

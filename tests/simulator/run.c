@@ -226,6 +226,28 @@ bool run_close_handles(struct run *run, unsigned slot)
 
 /*---------------------------- the pool -------------------------------------*/
 
+static bool needs_check(struct run *run)
+{
+	unsigned char superblock[METADATA_BLOCK];
+
+	tp_simulator_peek(run->simulator, METADATA_DEVICE, TP_CONTENT_STABLE,
+			  superblock, METADATA_BLOCK, 0);
+
+	return superblock[4] & NEEDS_CHECK;
+}
+
+/* A3 */
+static void check_abort(struct run *run, enum tp_pool_mode mode)
+{
+	if (!run->is_faulty)
+		violated(run->verdict,
+			 "the pool goes to mode %s, and nothing failed",
+			 tp_pool_mode_name(mode));
+	else if (mode == TP_MODE_READ_ONLY && !needs_check(run))
+		violated(run->verdict, "A3: the pool is read-only, and "
+				       "needs_check is not on disk");
+}
+
 static void on_event(void *context, const struct tp_event *event)
 {
 	struct run *run = context;
@@ -237,10 +259,7 @@ static void on_event(void *context, const struct tp_event *event)
 		oracle_out_of_space(run->oracle);
 	if (event->mode >= TP_MODE_READ_ONLY && run->mode < TP_MODE_READ_ONLY) {
 		oracle_rolled_back(run->oracle);
-		if (!run->is_faulty)
-			violated(run->verdict,
-				 "the pool goes to mode %s, and nothing failed",
-				 tp_pool_mode_name(event->mode));
+		check_abort(run, event->mode);
 	}
 	run->mode = event->mode;
 }
@@ -280,6 +299,7 @@ static void clear_needs_check(struct run *run)
 	metadata_clear_needs_check(superblock);
 	tp_simulator_poke(run->simulator, METADATA_DEVICE, superblock,
 			  METADATA_BLOCK, 0);
+	order_restart(&run->order, run->verdict);
 }
 
 static bool open_queues(struct run *run)
@@ -312,14 +332,16 @@ static bool see_what_is_there(struct run *run)
 
 bool run_open(struct run *run, bool verify)
 {
+	bool is_right = run_check_metadata(run);
 	int r;
 
+	if (!is_right)
+		return false;
 	clear_needs_check(run);
 	run->is_faulty = run->is_closing = run->is_open = false;
+	run->hook_fails = false;
 	run->mode = TP_MODE_WRITE;
 	run->nr_suspends = 0;
-	if (!order_restart(&run->order, run->verdict))
-		return false;
 	r = open_pool(run);
 	if (r && !run->power_is_off)
 		return violated(run->verdict, "V1: the pool does not open: %s",

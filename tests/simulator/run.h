@@ -48,6 +48,7 @@ struct crash_point {
 	struct oracle *oracle;
 	struct tp_simulator **images;
 	unsigned nr_images, next;
+	struct superblocks left;
 	bool was_faulty;
 	uint64_t random;
 };
@@ -68,6 +69,7 @@ struct run {
 
 	struct oracle *oracle;
 	struct order order;
+	struct superblocks left; /* by the power failure */
 	struct trace *trace;
 	struct stats *stats;
 	struct verdict *verdict;
@@ -79,9 +81,15 @@ struct run {
 	bool is_faulty;    /* a device may fail, or has failed */
 	bool is_closing;
 	bool in_call, in_hook;
-	uint64_t call_requests; /* nr of requests when the call was made */
+	bool is_checking; /* and not running */
+
+	/* How many there had been when the call was made. */
+	uint64_t call_requests, call_transactions, call_hook_failures;
 	unsigned nr_suspends;
 	enum hook_kind hook;
+	bool hook_fails; /* the next, after so many that succeed */
+	unsigned hook_successes;
+	uint64_t nr_hook_failures;
 
 	/* After so many more device events: a crash, or images of one. */
 	const struct step *armed;
@@ -127,6 +135,12 @@ bool run_verify(struct run *run);
 /* What the opened pool says of itself. */
 bool run_look(struct run *run, struct found *found);
 
+/*---------------------------- agree.c --------------------------------------*/
+
+/* The metadata is one of the transactions that may be there (M1), and nothing
+ * is wrong with it (M2).  Nothing has it open. */
+bool run_check_metadata(struct run *run);
+
 /*---------------------------- bios.c ---------------------------------------*/
 
 void run_submit(struct run *run, const struct step *step);
@@ -144,6 +158,8 @@ void run_begin_call(struct run *run, const struct control *control);
 /* Whether it took effect; if the power failed, nobody knows. */
 bool run_end_call(struct run *run, int result);
 void run_set_hook(struct run *run, enum hook_kind hook);
+/* It does, after so many successes more, once. */
+void run_fail_hook(struct run *run, unsigned successes);
 
 /*---------------------------- images.c -------------------------------------*/
 

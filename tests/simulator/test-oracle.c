@@ -104,8 +104,8 @@ static void make(void *bytes, uint64_t sector, uint32_t number)
 	tag_write(bytes, &tag);
 }
 
-/* May that be there after a crash? */
-static bool may_be_left(uint32_t id, uint64_t sector, uint32_t number)
+static bool may_be_there(uint32_t id, uint64_t sector, uint32_t number,
+			 bool was_crash)
 {
 	char bytes[SECTOR_BYTES];
 	struct verdict what = { .broken = false };
@@ -113,15 +113,28 @@ static bool may_be_left(uint32_t id, uint64_t sector, uint32_t number)
 	bool right;
 
 	make(bytes, sector, number);
-	right = oracle_found(copy, id, sector, sector + 1, true, bytes, &what);
+	right = oracle_found(copy, id, sector, sector + 1, was_crash, bytes,
+			     &what);
 	ck_assert_int_eq(right, !what.broken);
 	oracle_free(copy);
 
 	return right;
 }
 
-/* May a read that is submitted now return it? */
-static bool may_be_read(uint32_t id, uint64_t sector, uint32_t number)
+/* May that be there after a crash? */
+static bool may_be_left(uint32_t id, uint64_t sector, uint32_t number)
+{
+	return may_be_there(id, sector, number, true);
+}
+
+/* Or when the pool was closed, and is opened again? */
+static bool may_be_found(uint32_t id, uint64_t sector, uint32_t number)
+{
+	return may_be_there(id, sector, number, false);
+}
+
+/* A read does return it, and that is right? */
+static bool is_read(uint32_t id, uint64_t sector, uint32_t number)
 {
 	char bytes[SECTOR_BYTES];
 	struct verdict what = { .broken = false };
@@ -130,6 +143,20 @@ static bool may_be_read(uint32_t id, uint64_t sector, uint32_t number)
 	make(bytes, sector, number);
 
 	return oracle_end(oracle, read, 0, bytes, &what);
+}
+
+/* May a read that is submitted now return it? */
+static bool may_be_read(uint32_t id, uint64_t sector, uint32_t number)
+{
+	struct oracle *real = oracle;
+	bool may_be;
+
+	oracle = oracle_copy(real);
+	may_be = is_read(id, sector, number);
+	oracle_free(oracle);
+	oracle = real;
+
+	return may_be;
 }
 
 /*---------------------------- bios -----------------------------------------*/
@@ -277,6 +304,50 @@ START_TEST(test_a_rollback_puts_what_is_not_sealed_in_doubt)
 }
 END_TEST
 
+/* A1: it counts as a crash, once; but to the devices nothing has happened. */
+START_TEST(test_what_was_read_after_a_rollback_stays)
+{
+	uint32_t sealed, lost, second;
+
+	begin();
+	sealed = write_of(ID, 0, 1);
+	flush(ID);
+	lost = write_of(ID, 0, 1);
+	second = write_of(ID, 0, 1);
+	oracle_rolled_back(oracle);
+	ck_assert(is_read(ID, 0, lost));
+	ck_assert(may_be_read(ID, 0, lost));
+	ck_assert(!may_be_read(ID, 0, sealed));
+	ck_assert(!may_be_read(ID, 0, second));
+	ck_assert(may_be_left(ID, 0, sealed));
+	ck_assert(may_be_left(ID, 0, second));
+	ck_assert(may_be_found(ID, 0, lost));
+	ck_assert(!may_be_found(ID, 0, sealed));
+	ck_assert(!may_be_found(ID, 0, second));
+	end();
+}
+END_TEST
+
+/* One read sees what is in flight, and the next does not (D7). */
+START_TEST(test_what_is_in_flight_is_not_settled_by_a_read)
+{
+	uint32_t before, during;
+
+	begin();
+	before = write_of(ID, 0, 1);
+	oracle_rolled_back(oracle);
+	during = submit(TP_WRITE, 0, ID, 0, 1);
+	ck_assert(is_read(ID, 0, during));
+	ck_assert(is_read(ID, 0, before));
+	ck_assert(is_read(ID, 0, during));
+	ck_assert(!may_be_read(ID, 0, ZEROES));
+	finish(during, 0);
+	ck_assert(may_be_read(ID, 0, during));
+	ck_assert(!may_be_read(ID, 0, before));
+	end();
+}
+END_TEST
+
 /*---------------------------- snapshots ------------------------------------*/
 
 static struct control snapshot_call(void)
@@ -326,7 +397,7 @@ START_TEST(test_a_snapshot_has_what_came_before_and_nothing_that_came_after)
 	ck_assert(!may_be_left(SNAPSHOT_ID, 0, after));
 	ck_assert(may_be_left(SNAPSHOT_ID, 1, during));
 	ck_assert(may_be_left(SNAPSHOT_ID, 1, ZEROES));
-	ck_assert(may_be_read(SNAPSHOT_ID, 1, during));
+	ck_assert(is_read(SNAPSHOT_ID, 1, during));
 	ck_assert(!may_be_read(SNAPSHOT_ID, 1, ZEROES));
 	end();
 }
@@ -465,6 +536,8 @@ int main(void)
 		test_a_discard_is_of_whole_blocks,
 		test_a_failed_write_may_be_done_one_without_space_is_not,
 		test_a_rollback_puts_what_is_not_sealed_in_doubt,
+		test_what_was_read_after_a_rollback_stays,
+		test_what_is_in_flight_is_not_settled_by_a_read,
 		test_a_snapshot_has_what_came_before_and_nothing_that_came_after,
 		test_a_bio_that_is_in_a_snapshot_in_part_is_found,
 		test_a_block_of_a_held_bio_that_is_in_a_snapshot_in_part_is_found,
