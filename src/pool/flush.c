@@ -11,7 +11,8 @@
  * A data flush that failed is never made good by one that succeeds later: the
  * device may have dropped what it could not write.  So it is kept of each thin
  * whether writes have ended since a flush that ended well began, and a failure
- * marks all of those (B-FLUSH-10).
+ * marks all of those (B-FLUSH-10).  For the same reason a transaction that it
+ * was not asked for, but whose new blocks it may have lost, is given up (F-06).
  */
 #include <stdlib.h>
 
@@ -166,6 +167,18 @@ static void end_batch(struct tpi_flushes *flushes, int error)
 	}
 }
 
+/*
+ * The device may have dropped what a block that is not committed yet was filled
+ * with; mapped all the same, it would show what somebody else had left there.
+ * Blocks still in preparation find out by the count.
+ */
+static void give_up_new_blocks(struct tp_pool *pool)
+{
+	pool->nr_failed_flushes++;
+	if (pool->metadata.changed || pool->commit.stage == TPI_COMMIT_WRITE)
+		tpi_abort(pool);
+}
+
 static void flushed(struct tp_device_request *request, int status)
 {
 	struct tpi_flushes *flushes =
@@ -178,6 +191,8 @@ static void flushed(struct tp_device_request *request, int status)
 			  tp_strerror(status));
 	tpi_flush_ended(pool, status);
 	end_batch(flushes, status);
+	if (status)
+		give_up_new_blocks(pool);
 	start(flushes);
 	tpi_quiet_look(pool);
 }

@@ -189,6 +189,7 @@ static void map(struct tpi_task *task)
 	if (tpi_is_held(pool, true, task))
 		return;
 	if (prep->generation != pool->generation ||
+	    prep->nr_failed_flushes != pool->nr_failed_flushes ||
 	    !tpi_mode_can_commit(pool)) {
 		finish(prep, -EIO);
 		return;
@@ -506,6 +507,7 @@ static void begin(struct tpi_preparation *prep, tpi_mapping mapping,
 		prep->end = prep->data_end;
 	}
 	prep->generation = pool->generation;
+	prep->nr_failed_flushes = pool->nr_failed_flushes;
 	tpi_range_lock(&prep->state->ranges, &prep->range, prep->vblock,
 		       prep->vblock + prep->nr, NULL);
 	tpi_assert(prep->range.granted);

@@ -26,7 +26,8 @@ struct tpi_preparation {
 	struct tp_bio *bio;
 	struct tpi_thin_section *section;
 	uint8_t pool_parity, thin_parity;
-	uint64_t generation; /* of the pool: rolled back meanwhile? */
+	uint64_t generation;        /* of the pool: rolled back meanwhile? */
+	uint64_t nr_failed_flushes; /* has one failed meanwhile? */
 
 	tp_vblock vblock;
 	tp_dblock dblock, nr;

@@ -91,6 +91,10 @@ START_TEST(test_looking_around_writes_nothing)
 	nr_requests =
 		w.metadata.nr_begun[TP_WRITE] + w.metadata.nr_begun[TP_FLUSH];
 	world_open(&w);
+	ck_assert_uint_eq(w.metadata.nr_begun[TP_WRITE] +
+				  w.metadata.nr_begun[TP_FLUSH],
+			  nr_requests + 1);
+	nr_requests++;
 	thin = world_open_thin(&w, 0, THIN_BYTES);
 	thin_verify(thin, 0, 2 * WORLD_BLOCK, 1);
 	ck_ok(tp_thin_close(thin));
@@ -286,6 +290,34 @@ START_TEST(test_a_data_flush_that_failed_is_never_made_good)
 	thin = world_open_thin(&w, 0, THIN_BYTES);
 	ck_ok(tp_thin_flush(thin));
 	ck_ok(tp_thin_close(thin));
+	world_end(&w);
+}
+END_TEST
+
+/* F-06, 6.6: the device may have dropped what a new block of another thin was
+ * filled with, and no later flush brings it back. */
+START_TEST(test_a_data_flush_that_fails_gives_up_the_open_transaction)
+{
+	struct tp_thin *thin, *other;
+
+	make_pool(_i);
+	world_open(&w);
+	thin = world_open_thin(&w, 0, THIN_BYTES);
+	other = world_open_thin(&w, 1, THIN_BYTES);
+	thin_fill(thin, 4 * WORLD_BLOCK, 512, 3);
+	observer_fail(&w.data, OPS(TP_FLUSH), 0, 1, -EIO);
+	ck_assert_int_eq(tp_thin_flush(other), -EIO);
+	ck_assert_int_eq(tp_thin_flush(thin), -EIO);
+	ck_assert_int_eq(mode(), TP_MODE_READ_ONLY);
+	ck_assert(world_status(&w).needs_check);
+	ck_ok(tp_thin_flush(other));
+	ck_ok(tp_thin_read(thin, block, WORLD_BLOCK, 4 * WORLD_BLOCK));
+	ck_assert_uint_eq(find_nonzero(block, WORLD_BLOCK, 0), UINT64_MAX);
+	ck_ok(tp_thin_close(thin));
+	ck_ok(tp_thin_close(other));
+	tp_pool_close(w.pool);
+	w.pool = NULL;
+	world_open(&w);
 	world_end(&w);
 }
 END_TEST
