@@ -177,12 +177,14 @@ static void end(struct tp_pool *pool, int error)
 }
 
 /* The transaction is given up; its waiters are told by the rollback, when it
- * is known what is on the device. */
+ * is known what is on the device.  A rollback may have begun already, and wait
+ * for this commit to end. */
 static void give_up(struct tp_pool *pool, int error)
 {
 	tpi_error(error, "a commit failed: %s", tp_strerror(error));
 	pool->commit.stage = TPI_COMMIT_IDLE;
 	tpi_abort(pool);
+	tpi_quiet_look(pool);
 }
 
 static void durable(struct tp_pool *pool)

@@ -626,6 +626,35 @@ START_TEST(test_a_host_may_flush_the_data_device)
 }
 END_TEST
 
+/* F-06, F-08, F-10: the second failure ends what the first waits for. */
+START_TEST(test_a_commit_that_fails_while_a_rollback_waits_for_it_ends_both)
+{
+	struct tp_thin *thin, *other;
+	struct io flush;
+
+	begin_with_queue(_i);
+	thin = full_thin(0, 1);
+	other = full_thin(1, 5);
+	ck_ok(tp_pool_commit(w.pool));
+	thin_fill(thin, 8 * WORLD_BLOCK, WORLD_BLOCK, 2);
+	commit_fail_at(&w, WRITE_BACK, 1);
+	commit_stop_at(&w, WRITE_BACK);
+	flush_later(&flush, thin);
+	commit_await(&w, WRITE_BACK);
+
+	/* The data that the commit flushed may be gone. */
+	observer_fail(&w.data, OPS(TP_FLUSH), 0, 1, -EIO);
+	ck_assert_int_eq(tp_thin_flush(other), -EIO);
+	commit_go_on(&w);
+	ck_assert_int_eq(io_wait(&w, &flush, queue), -EIO);
+	ck_assert_int_eq(world_status(&w).mode, TP_MODE_READ_ONLY);
+	ck_assert(world_status(&w).needs_check);
+	end_queue();
+	close_two(thin, other);
+	world_end_unchecked(&w);
+}
+END_TEST
+
 int main(void)
 {
 	int of_either_kind = RUN_TESTS(
@@ -636,7 +665,8 @@ int main(void)
 		test_flushes_and_fua_writes_that_come_together_share_a_commit,
 		test_a_flush_that_comes_after_the_data_flush_does_not_join_it,
 		test_with_nothing_to_commit_the_metadata_device_is_left_alone,
-		test_a_transaction_that_fails_takes_the_next_with_it);
+		test_a_transaction_that_fails_takes_the_next_with_it,
+		test_a_commit_that_fails_while_a_rollback_waits_for_it_ends_both);
 	int with_calls = RUN_TESTS(
 		"pipeline-calls", 1,
 		test_a_snapshot_is_taken_while_the_last_transaction_is_being_written,
