@@ -27,6 +27,8 @@ int tpi_offline_commit(struct tpi_metadata *md, struct tpi_sync_channel *sync,
 
 	r = close_transaction(md, sync);
 	if (!r)
+		r = tpi_sync_flush(sync); /* what it is built on is durable */
+	if (!r)
 		r = tpi_sync_write_frozen(sync, md->cache);
 	if (!r)
 		r = tpi_sync_flush(sync);

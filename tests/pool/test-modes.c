@@ -81,7 +81,8 @@ START_TEST(test_a_read_only_pool_never_changes_metadata)
 }
 END_TEST
 
-/* R-07, B-POOL-11, CRS-05. */
+/* R-07, B-POOL-11, CRS-05.  It flushes once, before it reads: what a superblock
+ * says may be built on only when that superblock is durable (B-ABORT-9, M4). */
 START_TEST(test_looking_around_writes_nothing)
 {
 	struct tp_thin *thin;
@@ -331,5 +332,6 @@ int main(void)
 		test_a_commit_that_fails_leaves_the_last_transaction_read_only,
 		test_a_failed_pool_answers_every_call_and_closes,
 		test_a_superblock_that_failed_leaves_old_or_new,
-		test_a_data_flush_that_failed_is_never_made_good);
+		test_a_data_flush_that_failed_is_never_made_good,
+		test_a_data_flush_that_fails_gives_up_the_open_transaction);
 }
