@@ -94,13 +94,7 @@ int tp_simulator_heal(struct tp_simulator *simulator, unsigned number)
 
 uint64_t tp_simulator_nr_failed(struct tp_simulator *simulator)
 {
-	uint64_t nr;
-
-	tpi_sim_lock(simulator);
-	nr = simulator->nr_failed;
-	tpi_sim_unlock(simulator);
-
-	return nr;
+	return tpi_sim_get(simulator, &simulator->nr_failed);
 }
 
 static bool matches(const struct tp_simulated_fault *fault,

@@ -88,6 +88,9 @@ struct tp_simulator {
 void tpi_sim_lock(struct tp_simulator *simulator);
 void tpi_sim_unlock(struct tp_simulator *simulator);
 
+/* One of its figures; takes the lock. */
+uint64_t tpi_sim_get(struct tp_simulator *simulator, const uint64_t *value);
+
 /* A sentence for tp_simulator_last_error; @error, to be returned. */
 int tpi_sim_error(int error, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -105,26 +105,25 @@ uint64_t tp_simulator_random(struct tp_simulator *simulator, uint64_t below)
 	return n;
 }
 
-uint64_t tp_simulator_nr_requests(struct tp_simulator *simulator)
+uint64_t tpi_sim_get(struct tp_simulator *simulator, const uint64_t *value)
 {
-	uint64_t nr;
+	uint64_t result;
 
 	tpi_sim_lock(simulator);
-	nr = simulator->nr_requests;
+	result = *value;
 	tpi_sim_unlock(simulator);
 
-	return nr;
+	return result;
+}
+
+uint64_t tp_simulator_nr_requests(struct tp_simulator *simulator)
+{
+	return tpi_sim_get(simulator, &simulator->nr_requests);
 }
 
 uint64_t tp_simulator_digest(struct tp_simulator *simulator)
 {
-	uint64_t digest;
-
-	tpi_sim_lock(simulator);
-	digest = simulator->digest;
-	tpi_sim_unlock(simulator);
-
-	return digest;
+	return tpi_sim_get(simulator, &simulator->digest);
 }
 
 void tpi_sim_note(struct tp_simulator *simulator, uint64_t what)
