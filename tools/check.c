@@ -15,8 +15,6 @@
 #include "progress.h"
 #include "size.h"
 
-#define METADATA_BLOCK_SIZE 4096u
-
 struct run {
 	const struct arguments *arguments;
 	struct progress progress;
@@ -125,6 +123,14 @@ static void json_report(struct run *run, const struct tp_check_report *report)
 
 /*---------------------------- what it comes to -----------------------------*/
 
+static void print_space(uint64_t metadata_blocks, uint64_t data_bytes,
+			const char *what)
+{
+	printf("%s of metadata and %s of data %s\n",
+	       size_format(metadata_blocks * METADATA_BLOCK_SIZE).text,
+	       size_format(data_bytes).text, what);
+}
+
 static void print_report(const struct run *run,
 			 const struct tp_check_report *report)
 {
@@ -132,21 +138,16 @@ static void print_report(const struct run *run,
 		printf("... and %" PRIu64 " more\n", report->nr_untold);
 	if (report->worst == TP_CHECK_FATAL)
 		return;
-	printf("%" PRIu64 " volumes, %" PRIu64 " mappings; %s of metadata and "
-	       "%s of data in use\n",
-	       report->nr_thins, report->nr_mappings,
-	       size_format(report->used_metadata_blocks * METADATA_BLOCK_SIZE)
-		       .text,
-	       size_format(report->used_data_blocks * report->data_block_size)
-		       .text);
+	printf("%" PRIu64 " volumes, %" PRIu64 " mappings; ", report->nr_thins,
+	       report->nr_mappings);
+	print_space(report->used_metadata_blocks,
+		    report->used_data_blocks * report->data_block_size,
+		    "in use");
 	if (report->leaked_metadata_blocks || report->leaked_data_blocks)
-		printf("%s of metadata and %s of data leaked\n",
-		       size_format(report->leaked_metadata_blocks *
-				   METADATA_BLOCK_SIZE)
-			       .text,
-		       size_format(report->leaked_data_blocks *
-				   report->data_block_size)
-			       .text);
+		print_space(report->leaked_metadata_blocks,
+			    report->leaked_data_blocks *
+				    report->data_block_size,
+			    "leaked");
 	if (report->repaired)
 		printf("the leaks were repaired\n");
 	if (report->cleared_needs_check)

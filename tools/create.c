@@ -17,7 +17,6 @@
 #include "size.h"
 
 #define DEFAULT_BLOCK_SIZE (64u << 10)
-#define METADATA_BLOCK_SIZE 4096u
 
 /* What a kernel and we can address: 255 bitmaps of 16320 blocks. */
 #define MAX_METADATA_SIZE (255ull * 16320 * METADATA_BLOCK_SIZE)

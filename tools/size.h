@@ -1,11 +1,13 @@
 /*
- * size.h - sizes as people write them: 512, 64K, 10G.
+ * size.h - sizes, as people write them: 512, 64K, 10G.
  */
 #ifndef TOOLS_SIZE_H
 #define TOOLS_SIZE_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#define METADATA_BLOCK_SIZE 4096u /* bytes, in every pool */
 
 /* Bytes, or with K, M, G or T, powers of 1024.  false: it is no such size. */
 bool size_parse(const char *text, uint64_t *size);

@@ -8,7 +8,6 @@
 #include "session.h"
 #include "size.h"
 
-#define METADATA_BLOCK_SIZE 4096u
 #define BAR_CELLS 24
 
 /*
