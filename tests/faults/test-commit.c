@@ -70,14 +70,12 @@ static void submit_around(enum commit_step step)
 {
 	ck_ok(tp_thin_write(thins[0], block, WORLD_BLOCK, WORLD_BLOCK, 0));
 	commit_stop_at(&w, step);
-	io_init(&ios[0], TP_FLUSH, NULL, 0, 0, 0);
-	io_submit(&ios[0], queue, thins[0]);
+	io_submit_flush(&ios[0], queue, thins[0]);
 	commit_await(&w, step);
 	io_init(&ios[1], TP_WRITE, block, WORLD_BLOCK, WORLD_BLOCK, 0);
 	io_submit(&ios[1], queue, thins[1]);
 	ck_ok(io_wait(&w, &ios[1], queue));
-	io_init(&ios[2], TP_FLUSH, NULL, 0, 0, 0);
-	io_submit(&ios[2], queue, thins[1]);
+	io_submit_flush(&ios[2], queue, thins[1]);
 	io_init(&ios[3], TP_WRITE, block, WORLD_BLOCK, WORLD_BLOCK, TP_FUA);
 	io_submit(&ios[3], queue, thins[2]);
 	io_init(&ios[4], TP_WRITE, block, 0, 4096, 0);
@@ -336,8 +334,7 @@ START_TEST(test_a_discard_passed_down_while_the_pool_stops_changes_nothing)
 	world_until(&w, w.data.nr_held == 1);
 	ck_ok(tp_thin_write(thins[0], block, WORLD_BLOCK, WORLD_BLOCK, 0));
 	commit_fail_at(&w, WRITE_BACK, 1);
-	io_init(&ios[0], TP_FLUSH, NULL, 0, 0, 0);
-	io_submit(&ios[0], queue, thins[0]);
+	io_submit_flush(&ios[0], queue, thins[0]);
 	world_until(&w, w.metadata.nr_failed == 1);
 	observer_release(&w.data);
 	ck_assert_int_eq(io_wait(&w, &ios[0], queue), -EIO);

@@ -35,31 +35,10 @@ static void begin_with_queue(int kind)
 	ck_ok(tp_queue_create(w.pool, 32, &queue));
 }
 
-static struct tp_thin *full_thin(uint32_t id, uint64_t seed)
-{
-	struct tp_thin *thin = world_new_thin(&w, id, THIN_BYTES);
-
-	thin_fill(thin, 0, 4 * WORLD_BLOCK, seed);
-
-	return thin;
-}
-
-static void flush_later(struct io *io, struct tp_thin *thin)
-{
-	io_init(io, TP_FLUSH, NULL, 0, 0, 0);
-	io_submit(io, queue, thin);
-}
-
 static void end_queue(void)
 {
 	tp_queue_destroy(queue);
 	queue = NULL;
-}
-
-static void close_two(struct tp_thin *one, struct tp_thin *two)
-{
-	ck_ok(tp_thin_close(one));
-	ck_ok(tp_thin_close(two));
 }
 
 /*---------------------------- what overlaps --------------------------------*/
@@ -98,12 +77,12 @@ START_TEST(test_the_next_transaction_runs_while_the_last_is_being_written)
 		struct io flush;
 
 		begin_with_queue(_i);
-		thin = full_thin(0, 1);
-		other = full_thin(1, 5);
+		thin = world_filled_thin(&w, 0, THIN_BYTES, 1);
+		other = world_filled_thin(&w, 1, THIN_BYTES, 5);
 		ck_ok(tp_pool_create_snapshot(w.pool, 2, 0));
 		thin_fill(other, 6 * WORLD_BLOCK, WORLD_BLOCK, 5);
 		commit_stop_at(&w, step);
-		flush_later(&flush, other);
+		io_submit_flush(&flush, queue, other);
 		commit_await(&w, step);
 		change_everything(thin);
 		verify_everything(thin);
@@ -113,7 +92,7 @@ START_TEST(test_the_next_transaction_runs_while_the_last_is_being_written)
 		ck_ok(tp_thin_flush(thin));
 		world_copy(&w, &crashed, _i);
 		end_queue();
-		close_two(thin, other);
+		thins_close(thin, other);
 		world_end(&w);
 
 		world_open(&crashed);
@@ -121,7 +100,7 @@ START_TEST(test_the_next_transaction_runs_while_the_last_is_being_written)
 		other = world_open_thin(&crashed, 1, THIN_BYTES);
 		verify_everything(thin);
 		thin_verify(other, 6 * WORLD_BLOCK, WORLD_BLOCK, 5);
-		close_two(thin, other);
+		thins_close(thin, other);
 		world_end(&crashed);
 	}
 }
@@ -177,10 +156,10 @@ START_TEST(test_a_snapshot_is_taken_while_the_last_transaction_is_being_written)
 		struct io flush;
 
 		begin_with_queue(OWN_THREAD);
-		thin = full_thin(0, 1);
-		other = full_thin(1, 5);
+		thin = world_filled_thin(&w, 0, THIN_BYTES, 1);
+		other = world_filled_thin(&w, 1, THIN_BYTES, 5);
 		commit_stop_at(&w, step);
-		flush_later(&flush, other);
+		io_submit_flush(&flush, queue, other);
 		commit_await(&w, step);
 		call_begin(&call, take_snapshot, NULL);
 		world_until(&w, world_status(&w).nr_thins == 3);
@@ -197,7 +176,7 @@ START_TEST(test_a_snapshot_is_taken_while_the_last_transaction_is_being_written)
 		thin_verify(thin, 0, 4 * WORLD_BLOCK, 2);
 		ck_ok(tp_thin_close(snapshot));
 		end_queue();
-		close_two(thin, other);
+		thins_close(thin, other);
 		world_end(&w);
 	}
 }
@@ -214,11 +193,11 @@ START_TEST(test_the_data_flush_and_the_write_back_overlap)
 		struct io flush;
 
 		begin_with_queue(_i);
-		thin = full_thin(0, 1);
+		thin = world_filled_thin(&w, 0, THIN_BYTES, 1);
 		io_log_clear(&w.log);
 		commit_stop_at(&w, DATA_FLUSH);
 		commit_stop_at(&w, WRITE_BACK);
-		flush_later(&flush, thin);
+		io_submit_flush(&flush, queue, thin);
 		world_until(&w, w.data.nr_held && w.metadata.nr_held);
 		observer_release(first);
 		world_idle(&w);
@@ -262,7 +241,7 @@ START_TEST(test_the_hook_and_the_write_back_overlap)
 	struct tp_thin *thin;
 
 	world_begin(&w, _i);
-	thin = full_thin(0, 1);
+	thin = world_filled_thin(&w, 0, THIN_BYTES, 1);
 	ck_ok(tp_pool_set_pre_commit_hook(w.pool, await_write_back, NULL));
 	nr_metadata_writes_before = w.metadata.nr_begun[TP_WRITE];
 	saw_write_back = false;
@@ -315,11 +294,11 @@ START_TEST(test_setting_a_hook_waits_for_the_one_that_runs)
 	struct io flush;
 
 	begin_with_queue(OWN_THREAD);
-	thin = full_thin(0, 1);
+	thin = world_filled_thin(&w, 0, THIN_BYTES, 1);
 	sem_init(&hook.entered, 0, 0);
 	sem_init(&hook.leave, 0, 0);
 	ck_ok(tp_pool_set_pre_commit_hook(w.pool, run_slowly, &hook));
-	flush_later(&flush, thin);
+	io_submit_flush(&flush, queue, thin);
 	sem_wait(&hook.entered);
 	call_begin(&call, set_default_hook, &hook);
 	world_idle(&w);
@@ -353,17 +332,17 @@ START_TEST(test_flushes_and_fua_writes_that_come_together_share_a_commit)
 
 	begin_with_queue(_i);
 	for (uint32_t i = 0; i < NR_SHARERS; i++)
-		thins[i] = full_thin(i, 1);
+		thins[i] = world_filled_thin(&w, i, THIN_BYTES, 1);
 	thin_fill(thins[0], 20 * WORLD_BLOCK, WORLD_BLOCK, 1);
 	commit_stop_at(&w, SUPERBLOCK);
-	flush_later(&first, thins[0]);
+	io_submit_flush(&first, queue, thins[0]);
 	commit_await(&w, SUPERBLOCK);
 	io_log_clear(&w.log);
 	for (unsigned i = 0; i < NR_SHARERS; i++) {
 		uint64_t at = (8 + i) * WORLD_BLOCK;
 
 		thin_fill(thins[i], at, 512, 2);
-		flush_later(&flushes[i], thins[i]);
+		io_submit_flush(&flushes[i], queue, thins[i]);
 		io_init(&writes[i], TP_WRITE, block, at + WORLD_BLOCK,
 			i % 2 ? WORLD_BLOCK : 4096, TP_FUA);
 		io_submit(&writes[i], queue, thins[i]);
@@ -407,14 +386,14 @@ static void flush_late(enum commit_step step, enum changed changed, int kind)
 	struct io first, late;
 
 	begin_with_queue(kind);
-	thin = full_thin(0, 1);
-	other = full_thin(1, 5);
+	thin = world_filled_thin(&w, 0, THIN_BYTES, 1);
+	other = world_filled_thin(&w, 1, THIN_BYTES, 5);
 	ck_ok(tp_pool_commit(w.pool));
 	thin_fill(other, 8 * WORLD_BLOCK, WORLD_BLOCK, 5);
 	if (changed == IN_FROZEN)
 		thin_fill(thin, 8 * WORLD_BLOCK, WORLD_BLOCK, 2);
 	commit_stop_at(&w, step);
-	flush_later(&first, other);
+	io_submit_flush(&first, queue, other);
 	commit_await(&w, step);
 
 	/* This write has come too late for the data flush under way. */
@@ -433,7 +412,7 @@ static void flush_late(enum commit_step step, enum changed changed, int kind)
 	ck_ok(io_wait(&w, &late, queue));
 	check_not_credited((step < SUPERBLOCK) + (changed == IN_RUNNING));
 	end_queue();
-	close_two(thin, other);
+	thins_close(thin, other);
 	world_end(&w);
 }
 
@@ -455,7 +434,7 @@ START_TEST(test_with_nothing_to_commit_the_metadata_device_is_left_alone)
 	struct tp_thin *thin;
 
 	begin_with_queue(_i);
-	thin = full_thin(0, 1);
+	thin = world_filled_thin(&w, 0, THIN_BYTES, 1);
 	ck_ok(tp_pool_commit(w.pool));
 	io_log_clear(&w.log);
 	ck_ok(tp_thin_flush(thin));
@@ -466,10 +445,10 @@ START_TEST(test_with_nothing_to_commit_the_metadata_device_is_left_alone)
 
 	io_log_clear(&w.log);
 	commit_stop_at(&w, DATA_FLUSH);
-	flush_later(&flushes[0], thin);
+	io_submit_flush(&flushes[0], queue, thin);
 	commit_await(&w, DATA_FLUSH);
 	for (unsigned i = 1; i < NR_SHARERS; i++)
-		flush_later(&flushes[i], thin);
+		io_submit_flush(&flushes[i], queue, thin);
 	world_idle(&w);
 	commit_go_on(&w);
 	for (unsigned i = 0; i < NR_SHARERS; i++)
@@ -494,14 +473,14 @@ static void begin_failing(struct three *three, enum commit_step step,
 			  struct io *flush, int kind)
 {
 	begin_with_queue(kind);
-	three->frozen = full_thin(0, 1);
-	three->running = full_thin(1, 1);
-	three->neither = full_thin(2, 1);
+	three->frozen = world_filled_thin(&w, 0, THIN_BYTES, 1);
+	three->running = world_filled_thin(&w, 1, THIN_BYTES, 1);
+	three->neither = world_filled_thin(&w, 2, THIN_BYTES, 1);
 	ck_ok(tp_pool_commit(w.pool));
 	thin_fill(three->frozen, 8 * WORLD_BLOCK, WORLD_BLOCK, 2);
 	commit_fail_at(&w, step, 1);
 	commit_stop_at(&w, step);
-	flush_later(flush, three->frozen);
+	io_submit_flush(flush, queue, three->frozen);
 	commit_await(&w, step);
 	thin_fill(three->running, 8 * WORLD_BLOCK, WORLD_BLOCK, 2);
 }
@@ -522,7 +501,7 @@ static void expect_both_gone(struct three *three)
 
 static void close_three(struct three *three)
 {
-	close_two(three->frozen, three->running);
+	thins_close(three->frozen, three->running);
 	ck_ok(tp_thin_close(three->neither));
 }
 
@@ -544,7 +523,7 @@ START_TEST(test_a_transaction_that_fails_takes_the_next_with_it)
 		struct io flush, next;
 
 		begin_failing(&three, step, &flush, _i);
-		flush_later(&next, three.running);
+		io_submit_flush(&next, queue, three.running);
 		world_idle(&w);
 		commit_go_on(&w);
 		ck_assert_int_eq(io_wait(&w, &flush, queue), -EIO);
@@ -602,7 +581,7 @@ START_TEST(test_a_host_may_flush_the_data_device)
 	struct call calls[3];
 
 	world_begin(&w, OWN_THREAD);
-	thin = full_thin(0, 1);
+	thin = world_filled_thin(&w, 0, THIN_BYTES, 1);
 	io_log_clear(&w.log);
 	ck_ok(tp_pool_flush_data(w.pool));
 	ck_assert_uint_eq(io_log_count(&w.log, "data", TP_FLUSH), 1);
@@ -633,13 +612,13 @@ START_TEST(test_a_commit_that_fails_while_a_rollback_waits_for_it_ends_both)
 	struct io flush;
 
 	begin_with_queue(_i);
-	thin = full_thin(0, 1);
-	other = full_thin(1, 5);
+	thin = world_filled_thin(&w, 0, THIN_BYTES, 1);
+	other = world_filled_thin(&w, 1, THIN_BYTES, 5);
 	ck_ok(tp_pool_commit(w.pool));
 	thin_fill(thin, 8 * WORLD_BLOCK, WORLD_BLOCK, 2);
 	commit_fail_at(&w, WRITE_BACK, 1);
 	commit_stop_at(&w, WRITE_BACK);
-	flush_later(&flush, thin);
+	io_submit_flush(&flush, queue, thin);
 	commit_await(&w, WRITE_BACK);
 
 	/* The data that the commit flushed may be gone. */
@@ -650,7 +629,7 @@ START_TEST(test_a_commit_that_fails_while_a_rollback_waits_for_it_ends_both)
 	ck_assert_int_eq(world_status(&w).mode, TP_MODE_READ_ONLY);
 	ck_assert(world_status(&w).needs_check);
 	end_queue();
-	close_two(thin, other);
+	thins_close(thin, other);
 	world_end_unchecked(&w);
 }
 END_TEST

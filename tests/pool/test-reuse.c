@@ -14,31 +14,10 @@ static struct world w;
 static struct tp_queue *queue;
 static char block[WORLD_BLOCK];
 
-static struct tp_thin *full_thin(uint32_t id, uint64_t seed)
-{
-	struct tp_thin *thin = world_new_thin(&w, id, THIN_BYTES);
-
-	thin_fill(thin, 0, 4 * WORLD_BLOCK, seed);
-
-	return thin;
-}
-
-static void flush_later(struct io *io, struct tp_thin *thin)
-{
-	io_init(io, TP_FLUSH, NULL, 0, 0, 0);
-	io_submit(io, queue, thin);
-}
-
 static void end_queue(void)
 {
 	tp_queue_destroy(queue);
 	queue = NULL;
-}
-
-static void close_two(struct tp_thin *one, struct tp_thin *two)
-{
-	ck_ok(tp_thin_close(one));
-	ck_ok(tp_thin_close(two));
 }
 
 /*---------------------------- blocks that were freed -----------------------*/
@@ -60,7 +39,7 @@ static void begin_sharing(struct sharing *sharing, int kind)
 	world_format(&w);
 	world_open(&w);
 	ck_ok(tp_queue_create(w.pool, 32, &queue));
-	sharing->origin = full_thin(0, 1);
+	sharing->origin = world_filled_thin(&w, 0, THIN_BYTES, 1);
 	sharing->where = thin_where(sharing->origin, 0);
 	sharing->snapshot = world_snapshot(&w, 1, 0, THIN_BYTES);
 	sharing->filler = world_new_thin(&w, 2, THIN_BYTES);
@@ -73,7 +52,7 @@ static void close_sharing(struct sharing *sharing)
 	end_queue();
 	if (sharing->snapshot)
 		ck_ok(tp_thin_close(sharing->snapshot));
-	close_two(sharing->origin, sharing->filler);
+	thins_close(sharing->origin, sharing->filler);
 }
 
 static void reopen_sharing(struct sharing *sharing)
@@ -238,7 +217,7 @@ static void free_in_the_running_transaction(struct sharing *sharing,
 	thin_fill(sharing->filler, 0, WORLD_BLOCK, 3);
 	sharing->nr_filled++;
 	commit_stop_at(&w, SUPERBLOCK);
-	flush_later(flush, sharing->filler);
+	io_submit_flush(flush, queue, sharing->filler);
 	commit_await(&w, SUPERBLOCK);
 	ways[way].free_it(sharing);
 }
@@ -283,7 +262,7 @@ START_TEST(test_a_block_whose_freeing_was_aborted_keeps_its_content)
 		begin_sharing(&sharing, _i);
 		ways[way].free_it(&sharing);
 		commit_fail_at(&w, i / NR_WAYS, 1);
-		flush_later(&flush, sharing.origin);
+		io_submit_flush(&flush, queue, sharing.origin);
 		ck_assert_int_eq(io_wait(&w, &flush, queue), -EIO);
 		ck_assert_int_eq(world_status(&w).mode, TP_MODE_READ_ONLY);
 		verify_sharing(&sharing);
@@ -312,7 +291,7 @@ START_TEST(test_a_write_under_way_at_an_abort_maps_nothing)
 	io_submit(&write, queue, sharing.origin);
 	world_until(&w, w.data.nr_held == 1);
 	observer_fail(&w.metadata, OPS(TP_FLUSH), 0, 1, -EIO);
-	flush_later(&flush, sharing.filler);
+	io_submit_flush(&flush, queue, sharing.filler);
 	ck_assert_int_eq(io_wait(&w, &flush, queue), -EIO);
 	ck_assert(!io_has_ended(&write, queue));
 	observer_release(&w.data);
@@ -483,7 +462,7 @@ static void check_crashed(int kind)
 			  holds(sector, at, churn.frozen[i]) ||
 			  holds(sector, at, churn.live[i]));
 	}
-	close_two(thin, snapshot);
+	thins_close(thin, snapshot);
 	world_end(&crashed);
 }
 
@@ -499,7 +478,7 @@ START_TEST(test_metadata_of_the_durable_transaction_is_never_overwritten)
 		change_some();
 		memcpy(churn.frozen, churn.live, sizeof(churn.live));
 		commit_stop_at(&w, SUPERBLOCK);
-		flush_later(&flush, churn.thin);
+		io_submit_flush(&flush, queue, churn.thin);
 		commit_await(&w, SUPERBLOCK);
 		change_some();
 		check_crashed(_i);
@@ -530,7 +509,7 @@ START_TEST(test_the_rest_of_the_superblock_is_kept)
 	rest = snapshot_of(&w.metadata);
 
 	world_open(&w);
-	thin = full_thin(0, 1);
+	thin = world_filled_thin(&w, 0, THIN_BYTES, 1);
 	ck_ok(tp_thin_flush(thin));
 	ck_ok(tp_pool_create_snapshot(w.pool, 1, 0));
 	ck_ok(tp_pool_reserve_metadata_snapshot(w.pool));

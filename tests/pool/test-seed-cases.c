@@ -201,8 +201,7 @@ START_TEST(test_no_superblock_while_the_data_flush_is_under_way)
 
 	io_log_clear(&w.log);
 	observer_hold(&w.data, OPS(TP_FLUSH));
-	io_init(&flush, TP_FLUSH, NULL, 0, 0, 0);
-	io_submit(&flush, changed.queue, changed.thin);
+	io_submit_flush(&flush, changed.queue, changed.thin);
 	world_until(&w, w.data.nr_held == 1);
 	world_idle(&w);
 	ck_assert_uint_eq(nr_superblocks(&w.log), 0);
@@ -223,8 +222,7 @@ START_TEST(test_each_step_of_a_commit_waits_for_the_one_before)
 
 	io_log_clear(&w.log);
 	observer_hold(&w.metadata, OPS(TP_WRITE) | OPS(TP_FLUSH));
-	io_init(&flush, TP_FLUSH, NULL, 0, 0, 0);
-	io_submit(&flush, changed.queue, changed.thin);
+	io_submit_flush(&flush, changed.queue, changed.thin);
 	world_until(&w, w.metadata.nr_held > 0);
 	world_idle(&w);
 	ck_assert_uint_eq(io_log_count(&w.log, "metadata", TP_FLUSH), 0);

@@ -47,8 +47,7 @@ START_TEST(test_a_suspended_pool_touches_no_device)
 	io_submit(&write, queue, thin);
 	io_init(&read, TP_READ, block + 8192, 4096, 4096, 0);
 	io_submit(&read, queue, thin);
-	io_init(&flush, TP_FLUSH, NULL, 0, 0, 0);
-	io_submit(&flush, queue, thin);
+	io_submit_flush(&flush, queue, thin);
 	ck_assert_int_eq(tp_pool_create_thin(w.pool, 5), -EBUSY);
 	ck_assert_int_eq(tp_pool_commit(w.pool), -EBUSY);
 	options.size = THIN_BYTES;

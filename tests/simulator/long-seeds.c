@@ -2,7 +2,7 @@
  * Some thousand seeds, from a place that is printed and can be chosen
  * (TEST_SEED): at least 20,000 crash points in all.
  */
-#include "simulator/isolate.h"
+#include "simulator/seeds.h"
 #include "support/pattern.h"
 #include "support/run-tests.h"
 
@@ -12,20 +12,11 @@
 
 START_TEST(test_no_seed_of_thousands_breaks_the_contract)
 {
-	struct batch batch = {
-		.from = seed_from_environment(100000) + (uint64_t)_i * NR_SEEDS,
-		.nr = NR_SEEDS,
-		.options = { .faults = true },
-	};
 	struct totals totals;
 
-	batch_run(&batch, &totals);
-	batch_print(&totals);
-	ck_assert_msg(!totals.nr_failed,
-		      "seed %llu: %s; ./dev simulate --from %llu --trace",
-		      (unsigned long long)totals.failed_seed,
-		      totals.verdict.sentence,
-		      (unsigned long long)totals.failed_seed);
+	assert_seeds_hold(seed_from_environment(100000) +
+				  (uint64_t)_i * NR_SEEDS,
+			  NR_SEEDS, &totals);
 	ck_assert_uint_ge(totals.stats.nr_crash_points, NR_CRASH_POINTS);
 }
 END_TEST

@@ -4,7 +4,7 @@
  *
  * ./dev simulate runs more of them, and replays one; long-seeds.c runs many.
  */
-#include "simulator/isolate.h"
+#include "simulator/seeds.h"
 #include "support/run-tests.h"
 
 #define NR_ROUNDS 5
@@ -19,20 +19,9 @@
 
 START_TEST(test_no_seed_breaks_the_contract)
 {
-	struct batch batch = {
-		.from = 1 + (uint64_t)_i * NR_SEEDS,
-		.nr = NR_SEEDS,
-		.options = { .faults = true },
-	};
 	struct totals totals;
 
-	batch_run(&batch, &totals);
-	batch_print(&totals);
-	ck_assert_msg(!totals.nr_failed,
-		      "seed %llu: %s; ./dev simulate --from %llu --trace",
-		      (unsigned long long)totals.failed_seed,
-		      totals.verdict.sentence,
-		      (unsigned long long)totals.failed_seed);
+	assert_seeds_hold(1 + (uint64_t)_i * NR_SEEDS, NR_SEEDS, &totals);
 	ck_assert_uint_eq(totals.nr_seeds, NR_SEEDS);
 	ck_assert_uint_ge(totals.stats.nr_crash_points, 4 * NR_SEEDS);
 }

@@ -253,7 +253,10 @@ static uint32_t choose_range(struct run *run, const struct handle *handle,
 
 /*---------------------------- steps: blocks --------------------------------*/
 
-static void do_read(struct run *run)
+static void do_to_blocks(struct run *run, const char *what,
+			 int (*act)(struct image_pool *pool,
+				    struct tp_thin *thin, uint32_t id,
+				    uint32_t vblock, uint32_t nr))
 {
 	struct handle *handle = choose_handle(run);
 	uint32_t vblock, nr;
@@ -261,8 +264,18 @@ static void do_read(struct run *run)
 	if (!handle)
 		return;
 	vblock = choose_range(run, handle, &nr);
-	TRY(run,
-	    image_pool_read(&run->pool, handle->thin, handle->id, vblock, nr));
+	expect_good(run, what,
+		    act(&run->pool, handle->thin, handle->id, vblock, nr));
+}
+
+static void do_read(struct run *run)
+{
+	do_to_blocks(run, "read", image_pool_read);
+}
+
+static void do_zero(struct run *run)
+{
+	do_to_blocks(run, "zero", image_pool_zero);
 }
 
 static void do_write(struct run *run)
@@ -291,18 +304,6 @@ static void do_discard(struct run *run)
 		nr = handle->nr_blocks - vblock;
 	TRY(run, image_pool_discard(&run->pool, handle->thin, handle->id,
 				    vblock, nr));
-}
-
-static void do_zero(struct run *run)
-{
-	struct handle *handle = choose_handle(run);
-	uint32_t vblock, nr;
-
-	if (!handle)
-		return;
-	vblock = choose_range(run, handle, &nr);
-	TRY(run,
-	    image_pool_zero(&run->pool, handle->thin, handle->id, vblock, nr));
 }
 
 static void do_flush(struct run *run)

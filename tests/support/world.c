@@ -249,6 +249,22 @@ struct tp_thin *world_new_thin(struct world *w, uint32_t id, uint64_t size)
 	return world_open_thin(w, id, size);
 }
 
+struct tp_thin *world_filled_thin(struct world *w, uint32_t id, uint64_t size,
+				  uint64_t seed)
+{
+	struct tp_thin *thin = world_new_thin(w, id, size);
+
+	thin_fill(thin, 0, NR_FILLED * WORLD_BLOCK, seed);
+
+	return thin;
+}
+
+void thins_close(struct tp_thin *one, struct tp_thin *two)
+{
+	ck_ok(tp_thin_close(one));
+	ck_ok(tp_thin_close(two));
+}
+
 struct tp_thin *world_snapshot(struct world *w, uint32_t id, uint32_t origin,
 			       uint64_t size)
 {
@@ -383,6 +399,13 @@ void io_submit(struct io *io, struct tp_queue *queue, struct tp_thin *thin)
 	int r = tp_queue_submit(queue, thin, &io->bio);
 
 	ck_assert_msg(!r, "submit: %d, %s", r, tp_last_error());
+}
+
+void io_submit_flush(struct io *io, struct tp_queue *queue,
+		     struct tp_thin *thin)
+{
+	io_init(io, TP_FLUSH, NULL, 0, 0, 0);
+	io_submit(io, queue, thin);
 }
 
 bool io_has_ended(struct io *io, struct tp_queue *queue)

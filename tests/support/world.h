@@ -105,6 +105,13 @@ struct tp_thin *world_new_thin(struct world *w, uint32_t id, uint64_t size);
 struct tp_thin *world_snapshot(struct world *w, uint32_t id, uint32_t origin,
 			       uint64_t size);
 
+/* The same, and the first of its blocks are written. */
+#define NR_FILLED 4u
+struct tp_thin *world_filled_thin(struct world *w, uint32_t id, uint64_t size,
+				  uint64_t seed);
+
+void thins_close(struct tp_thin *one, struct tp_thin *two);
+
 void thin_fill(struct tp_thin *thin, uint64_t offset, uint64_t length,
 	       uint64_t seed);
 void thin_verify(struct tp_thin *thin, uint64_t offset, uint64_t length,
@@ -130,6 +137,8 @@ struct io {
 void io_init(struct io *io, enum tp_op op, void *buffer, uint64_t offset,
 	     uint64_t length, unsigned flags);
 void io_submit(struct io *io, struct tp_queue *queue, struct tp_thin *thin);
+void io_submit_flush(struct io *io, struct tp_queue *queue,
+		     struct tp_thin *thin);
 
 /* The status. */
 int io_wait(struct world *w, struct io *io, struct tp_queue *queue);
