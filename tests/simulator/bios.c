@@ -179,10 +179,17 @@ static struct io *await_room(struct run *run, const struct step *step)
 	return is_going(run) ? free_io(run) : NULL;
 }
 
+/* The smaller one only for what lies in it. */
+static unsigned choose_handle(const struct slot *slot, const struct step *step)
+{
+	return step->random >> 8 & 1 && step->begin < slot->sizes[1];
+}
+
 void run_submit(struct run *run, const struct step *step)
 {
 	struct slot *slot = &run->slots[step->slot];
-	struct tp_thin *thin = slot->handles[step->random >> 8 & 1];
+	unsigned handle = choose_handle(slot, step);
+	struct tp_thin *thin = slot->handles[handle];
 	struct operation operation = {
 		.op = step->op,
 		.flags = step->flags,
@@ -190,6 +197,9 @@ void run_submit(struct run *run, const struct step *step)
 		.end = step->op == TP_FLUSH ? 0 : step->begin + step->length,
 	};
 	struct io *io;
+
+	if (operation.end > slot->sizes[handle])
+		operation.end = slot->sizes[handle];
 
 	if (!slot->exists || !thin)
 		return;

@@ -94,6 +94,12 @@ static void do_step(struct run *run, const struct step *step)
 	case STEP_HOOK:
 		run_set_hook(run, (enum hook_kind)(step->random % NR_HOOKS));
 		break;
+	case STEP_RESIZE:
+		run_resize(run, step->slot, step->random);
+		break;
+	case STEP_FAIL_HOOK:
+		run_fail_hook(run, step->events);
+		break;
 	case STEP_REOPEN:
 		reopen(run, step);
 		break;

@@ -134,7 +134,9 @@ static void take_outcome(const struct batch *batch, struct totals *totals,
 {
 	const struct outcome *outcome = worker->outcome;
 
-	totals->nr_seeds++;
+	if (!totals->nr_seeds++ ||
+	    outcome->stats.nr_crash_points < totals->fewest_crash_points)
+		totals->fewest_crash_points = outcome->stats.nr_crash_points;
 	add_stats(&totals->stats, &outcome->stats);
 	if (!outcome->verdict.broken)
 		return;
@@ -246,9 +248,10 @@ void batch_print(const struct totals *totals)
 	       (unsigned long long)totals->nr_seeds, totals->seconds,
 	       (double)totals->nr_seeds / totals->seconds,
 	       (unsigned long long)totals->nr_failed);
-	printf("%llu crash points, %llu images looked at, %llu crashes gone on "
-	       "from\n",
+	printf("%llu crash points, at least %llu a seed, %llu images looked "
+	       "at, %llu crashes gone on from\n",
 	       (unsigned long long)stats->nr_crash_points,
+	       (unsigned long long)totals->fewest_crash_points,
 	       (unsigned long long)stats->nr_images,
 	       (unsigned long long)stats->nr_crashes);
 	printf("%llu operations, %llu device requests, %llu faults\n",

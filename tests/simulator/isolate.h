@@ -41,7 +41,8 @@ struct batch {
 struct totals {
 	struct stats stats;
 	uint64_t nr_seeds, nr_failed;
-	uint64_t failed_seed; /* the first that did */
+	uint64_t failed_seed;         /* the first that did */
+	uint64_t fewest_crash_points; /* of one seed */
 	struct verdict verdict;
 	double seconds;
 };

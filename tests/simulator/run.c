@@ -190,38 +190,61 @@ struct volume *run_volume(const struct run *run, unsigned slot)
 	return oracle_find(run->oracle, slot_id(slot));
 }
 
+static bool close_handle(struct run *run, unsigned slot, unsigned i)
+{
+	struct tp_thin **handle = &run->slots[slot].handles[i];
+	int r = tp_thin_close(*handle);
+
+	if (r)
+		return violated(run->verdict, "thin %u does not close: %s",
+				slot_id(slot), tp_last_error());
+	*handle = NULL;
+
+	return true;
+}
+
+static void open_handle(struct run *run, unsigned slot, unsigned i,
+			uint64_t nr_sectors)
+{
+	struct tp_thin_options options = TP_THIN_OPTIONS_INIT;
+	int r;
+
+	options.size = nr_sectors * SECTOR_BYTES;
+	if (run_volume(run, slot)->has_origin)
+		options.external_origin = run->origin;
+	run->slots[slot].sizes[i] = nr_sectors;
+	r = tp_thin_open(run->pool, slot_id(slot), &options,
+			 &run->slots[slot].handles[i]);
+	if (r && !run->is_faulty && is_going(run))
+		violated(run->verdict, "thin %u does not open: %s",
+			 slot_id(slot), tp_last_error());
+}
+
 void run_open_handles(struct run *run, unsigned slot)
 {
-	const struct volume *volume = run_volume(run, slot);
-	struct tp_thin_options options = TP_THIN_OPTIONS_INIT;
+	uint64_t nr_sectors = run_volume(run, slot)->nr_sectors;
 
-	options.size = volume->nr_sectors * SECTOR_BYTES;
-	options.external_origin = volume->has_origin ? run->origin : NULL;
-	for (unsigned i = 0; i < 2; i++) {
-		struct tp_thin **handle = &run->slots[slot].handles[i];
-		int r = tp_thin_open(run->pool, slot_id(slot), &options,
-				     handle);
+	open_handle(run, slot, 0, nr_sectors);
+	open_handle(run, slot, 1, nr_sectors);
+}
 
-		if (r && !run->is_faulty && is_going(run))
-			violated(run->verdict, "thin %u does not open: %s",
-				 slot_id(slot), tp_last_error());
-	}
+void run_resize(struct run *run, unsigned slot, uint64_t random)
+{
+	uint64_t nr_sectors;
+
+	if (!run->slots[slot].exists || run->nr_suspends)
+		return;
+	run_drain(run, slot);
+	if (!is_going(run) || !close_handle(run, slot, 1))
+		return;
+	nr_sectors = run_volume(run, slot)->nr_sectors;
+	open_handle(run, slot, 1,
+		    random % 4 ? 1 + random / 4 % nr_sectors : nr_sectors);
 }
 
 bool run_close_handles(struct run *run, unsigned slot)
 {
-	for (unsigned i = 0; i < 2; i++) {
-		struct tp_thin **handle = &run->slots[slot].handles[i];
-		int r = tp_thin_close(*handle);
-
-		if (r)
-			return violated(run->verdict,
-					"thin %u does not close: %s",
-					slot_id(slot), tp_last_error());
-		*handle = NULL;
-	}
-
-	return true;
+	return close_handle(run, slot, 0) && close_handle(run, slot, 1);
 }
 
 /*---------------------------- the pool -------------------------------------*/

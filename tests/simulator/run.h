@@ -33,9 +33,11 @@ struct io {
 	char *buffer;
 };
 
+/* A volume: one handle that shows all of it, one that may show less. */
 struct slot {
 	bool exists;
 	struct tp_thin *handles[2];
+	uint64_t sizes[2]; /* sectors */
 };
 
 struct stats {
@@ -119,6 +121,8 @@ void run_drain(struct run *run, unsigned slot);
 uint32_t slot_id(unsigned slot);
 void run_open_handles(struct run *run, unsigned slot);
 bool run_close_handles(struct run *run, unsigned slot);
+/* One of them is opened anew, with another size. */
+void run_resize(struct run *run, unsigned slot, uint64_t random);
 struct volume *run_volume(const struct run *run, unsigned slot);
 
 /* Nothing is wrong so far, and the power is on. */

@@ -13,6 +13,9 @@
 #include "support/pattern.h"
 
 #define NR_STEPS 130
+/* One in so many steps is a crash point: at least eight in each run
+ * (crash-contract, 13). */
+#define STEPS_A_POINT 9
 #define KIB 1024u
 #define MS 1000000u
 
@@ -86,7 +89,9 @@ static void choose_config(struct config *config, uint64_t seed,
 		config->origin_sectors =
 			between(random, 1, config->volume_sectors + 100);
 	config->pool_flags = choose_pool_flags(random);
-	config->commit_interval_ms = (uint32_t)between(random, 5, 200);
+	config->commit_interval_ms =
+		one_in(random, 6) ? TP_NEVER
+				  : (uint32_t)between(random, 5, 200);
 	config->no_space_timeout_ms = (uint32_t)between(random, 20, 300);
 	config->metadata_cache_bytes = one_in(random, 3) ? 1 : 256 * KIB;
 	config->mapping_cache_bytes = one_in(random, 3) ? 1 : 256 * KIB;
@@ -94,6 +99,8 @@ static void choose_config(struct config *config, uint64_t seed,
 	config->depth = (unsigned)between(random, 1, 8);
 	config->metadata_features = choose_features(random);
 	config->data_features = choose_features(random);
+	if (one_in(random, 2))
+		config->device_flags |= TP_SIMULATED_HARSH_FLUSH;
 	config->discard_effect = (enum tp_discard_effect)below(random, 3);
 	config->discard_granularity_bytes = granularities[below(random, 4)];
 	config->max_latency_ns =
@@ -185,16 +192,15 @@ static void make_bio(struct step *step, const struct config *config,
 
 /* How often, of a thousand. */
 static const unsigned weights[NR_STEP_KINDS] = {
-	[STEP_BIO] = 740,          [STEP_CREATE] = 24,
+	[STEP_BIO] = 796,          [STEP_CREATE] = 24,
 	[STEP_SNAPSHOT] = 45,      [STEP_DELETE] = 18,
 	[STEP_TRANSACTION_ID] = 8, [STEP_RESERVE] = 6,
 	[STEP_RELEASE] = 6,        [STEP_COMMIT] = 8,
 	[STEP_GROW_DATA] = 8,      [STEP_GROW_METADATA] = 4,
 	[STEP_SUSPEND] = 5,        [STEP_RESUME] = 8,
-	[STEP_HOOK] = 6,           [STEP_REOPEN] = 6,
-	[STEP_WAIT] = 30,          [STEP_DRAIN] = 10,
-	[STEP_IMAGES] = 55,        [STEP_CRASH] = 13,
-	[STEP_FAULT] = 0,          [STEP_HEAL] = 0,
+	[STEP_HOOK] = 6,           [STEP_RESIZE] = 12,
+	[STEP_REOPEN] = 6,         [STEP_WAIT] = 30,
+	[STEP_DRAIN] = 10,
 };
 
 static enum step_kind choose_kind(uint64_t *random)
@@ -227,26 +233,68 @@ static void make_step(struct step *step, const struct config *config,
 		make_bio(step, config, random);
 }
 
+/*
+ * Places are dealt out evenly, so that each run has its share, and each point
+ * mostly comes to pass before the next is due.
+ */
+static void add_points(struct workload *workload, uint64_t *random)
+{
+	for (unsigned first = 0; first + STEPS_A_POINT <= workload->nr_steps;
+	     first += STEPS_A_POINT) {
+		struct step *step =
+			&workload->steps[first + below(random, STEPS_A_POINT)];
+
+		step->kind = one_in(random, 8) ? STEP_CRASH : STEP_IMAGES;
+		step->nr = one_in(random, 3) ? 2 : 1;
+		step->events = (unsigned)between(random, 1, 24);
+	}
+}
+
 static void make_fault(struct step *step, uint64_t *random)
 {
-	step->kind = STEP_FAULT;
-	step->device = (unsigned)below(random, 2);
-	step->ops = 1u << (one_in(random, 3)   ? TP_FLUSH
-			   : one_in(random, 3) ? TP_READ
-					       : TP_WRITE);
+	static const enum tp_op ops[] = {
+		TP_FLUSH, TP_FLUSH,   TP_FLUSH,        TP_READ,  TP_READ,
+		TP_WRITE, TP_DISCARD, TP_WRITE_ZEROES, TP_WRITE, TP_WRITE,
+	};
+
+	step->kind = one_in(random, 5) ? STEP_FAIL_HOOK : STEP_FAULT;
+	step->op = ops[below(random, sizeof(ops) / sizeof(ops[0]))];
+	step->ops = 1u << step->op;
+	step->device = step->op > TP_FLUSH || one_in(random, 2);
 	step->nr = one_in(random, 3) ? 0 : 1;
-	step->events = (unsigned)below(random, 12);
+	step->events = (unsigned)below(random, 8);
+	if (step->kind == STEP_FAIL_HOOK)
+		step->events %= 4;
+}
+
+/* A step after @i that is nothing but a bio. */
+static struct step *find_bio(struct workload *workload, uint64_t i)
+{
+	while (i + 1 < workload->nr_steps &&
+	       workload->steps[i].kind != STEP_BIO)
+		i++;
+
+	return &workload->steps[i];
+}
+
+/* A pool that gave up writing is opened again before long. */
+static void add_fault(struct workload *workload, uint64_t *random)
+{
+	struct step *step =
+		find_bio(workload, between(random, 8, workload->nr_steps - 1));
+
+	make_fault(step, random);
+	step = find_bio(workload, step->number + between(random, 5, 25));
+	step->kind = STEP_REOPEN;
 }
 
 static void add_faults(struct workload *workload, uint64_t *random)
 {
-	unsigned nr = (unsigned)between(random, 1, 3);
+	unsigned nr = (unsigned)between(random, 2, 5);
 
 	workload->config.faults = true;
 	while (nr--)
-		make_fault(&workload->steps[between(random, 8,
-						    workload->nr_steps - 1)],
-			   random);
+		add_fault(workload, random);
 }
 
 /* What is discarded may be under a reader's eyes. */
@@ -269,7 +317,7 @@ static void add_readers(struct workload *workload, uint64_t *random)
 		struct step *step = &workload->steps[i];
 
 		if (step->kind == STEP_BIO && step->op == TP_DISCARD &&
-		    one_in(random, 2))
+		    step[-1].kind == STEP_BIO && one_in(random, 2))
 			read_what_goes(step - 1, step, &workload->config,
 				       random);
 	}
@@ -282,14 +330,15 @@ void workload_make(struct workload *workload, uint64_t seed,
 
 	memset(workload, 0, sizeof(*workload));
 	choose_config(&workload->config, seed, &random);
-	workload->config.device_flags = options->device_flags;
+	workload->config.device_flags |= options->device_flags;
 	workload->config.order_checks = !options->only_oracle;
 	workload->nr_steps = options->nr_steps ? options->nr_steps : NR_STEPS;
 	workload->steps = calloc(workload->nr_steps, sizeof(*workload->steps));
 	for (unsigned i = 0; i < workload->nr_steps; i++)
 		make_step(&workload->steps[i], &workload->config, i, &random);
 	add_readers(workload, &random);
-	if (options->faults && one_in(&random, 3))
+	add_points(workload, &random);
+	if (options->faults && one_in(&random, 2))
 		add_faults(workload, &random);
 }
 
@@ -314,12 +363,14 @@ static const char *const kind_names[NR_STEP_KINDS] = {
 	[STEP_SUSPEND] = "suspend",
 	[STEP_RESUME] = "resume",
 	[STEP_HOOK] = "change the hook",
+	[STEP_RESIZE] = "open with another size",
 	[STEP_REOPEN] = "close and open",
 	[STEP_WAIT] = "let time pass",
 	[STEP_DRAIN] = "await all bios",
 	[STEP_IMAGES] = "crash images",
 	[STEP_CRASH] = "crash",
 	[STEP_FAULT] = "fault",
+	[STEP_FAIL_HOOK] = "let the hook fail",
 	[STEP_HEAL] = "heal",
 };
 
@@ -360,6 +411,12 @@ void step_describe(const struct step *step, char *text, size_t size)
 	case STEP_SNAPSHOT:
 		snprintf(text, size, "%s volume %u of %u, batch of %u", name,
 			 step->slot, step->origin, step->nr);
+		break;
+	case STEP_RESIZE:
+		snprintf(text, size, "%s volume %u", name, step->slot);
+		break;
+	case STEP_FAIL_HOOK:
+		snprintf(text, size, "%s after %u commits", name, step->events);
 		break;
 	case STEP_IMAGES:
 	case STEP_CRASH:

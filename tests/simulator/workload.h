@@ -51,12 +51,14 @@ enum step_kind {
 	STEP_SUSPEND,
 	STEP_RESUME,
 	STEP_HOOK,
+	STEP_RESIZE, /* open one handle of a volume anew, with another size */
 	STEP_REOPEN, /* close, open */
 	STEP_WAIT,   /* let time pass */
 	STEP_DRAIN,  /* until no bio is in flight */
 	STEP_IMAGES, /* look at what a crash would leave, soon */
 	STEP_CRASH,  /* and go on with what one left */
 	STEP_FAULT,
+	STEP_FAIL_HOOK,
 	STEP_HEAL,
 	NR_STEP_KINDS,
 };
@@ -79,7 +81,7 @@ struct step {
 	unsigned pause;  /* how much may happen before the next step */
 	unsigned every;  /* images: each so-and-so-many-th; 0: nr of them */
 	unsigned events; /* crash, images: after so many device events; fault:
-			  * after so many requests */
+			  * after so many requests; hook: successes */
 	uint64_t random; /* for what else is to be chosen */
 };
 
