@@ -24,7 +24,8 @@ static void reopen(struct run *run, const struct step *step)
 		run_drain(run, NR_SLOTS);
 	if (!is_going(run))
 		return;
-	run_close(run, true);
+	if (run_close(run, true) && is_going(run))
+		oracle_rolled_back(run->oracle); /* no event tells of it */
 	if (!is_going(run))
 		return;
 	if (run->oracle->doubt.kind != CONTROL_NONE) {
