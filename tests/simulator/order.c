@@ -90,20 +90,35 @@ static struct view *load_view(struct order *order,
 	return NULL;
 }
 
+static bool add_view(struct order *order, const unsigned char *superblock,
+		     struct verdict *verdict)
+{
+	struct view *view = load_view(order, superblock, verdict);
+
+	if (view)
+		order->views[order->nr_views++] = view;
+
+	return view;
+}
+
+/* A superblock of which a flush failed is still in the cache: the next that
+ * succeeds makes it stable. */
 bool order_restart(struct order *order, struct verdict *verdict)
 {
-	unsigned char superblock[METADATA_BLOCK];
+	unsigned char stable[METADATA_BLOCK], newest[METADATA_BLOCK];
 
 	if (!order->enabled)
 		return true;
 	drop_views(order);
 	order->given_up = false;
 	tp_simulator_peek(order->simulator, METADATA_DEVICE, TP_CONTENT_STABLE,
-			  superblock, METADATA_BLOCK, 0);
-	order->views[0] = load_view(order, superblock, verdict);
-	order->nr_views = order->views[0] ? 1 : 0;
+			  stable, METADATA_BLOCK, 0);
+	tp_simulator_peek(order->simulator, METADATA_DEVICE, TP_CONTENT_NEWEST,
+			  newest, METADATA_BLOCK, 0);
 
-	return order->nr_views;
+	return add_view(order, stable, verdict) &&
+	       (!memcmp(stable, newest, METADATA_BLOCK) ||
+		add_view(order, newest, verdict));
 }
 
 void order_forget(struct order *order)
