@@ -57,18 +57,19 @@ void candidates_add(struct candidates *list, struct candidate candidate)
 void candidates_set(struct candidates *list, uint32_t value)
 {
 	candidates_exit(list);
-	candidates_add(list, (struct candidate){ INITIAL, value, false });
+	candidates_add(list, (struct candidate){ INITIAL, value, 0 });
 }
 
-void candidates_forget(struct candidates *list, uint32_t i)
+void candidates_forget(struct candidates *list, uint32_t i, uint64_t now)
 {
-	items(list)[i].is_gone = true;
+	if (!items(list)[i].gone)
+		items(list)[i].gone = (uint32_t)now;
 }
 
 void candidates_thaw(struct candidates *list)
 {
 	for (uint32_t i = 0; i < list->nr; i++)
-		items(list)[i].is_gone = false;
+		items(list)[i].gone = 0;
 }
 
 void candidates_withdraw(struct candidates *list, uint32_t operation)
@@ -102,7 +103,8 @@ bool candidates_may_read(const struct candidates *list, uint32_t i,
 {
 	const struct operation *a = operation_of(list, i, history);
 
-	if (candidates_get(list, i)->is_gone)
+	if (candidates_get(list, i)->gone &&
+	    submit > candidates_get(list, i)->gone)
 		return false;
 	for (uint32_t j = i + 1; j < list->nr; j++) {
 		const struct operation *b = operation_of(list, j, history);

@@ -28,9 +28,9 @@ struct candidate {
 	uint32_t operation;
 	uint32_t value;
 
-	/* A read after a rollback has shown something else (A1): no other read
-	 * will show this.  What power leaves may. */
-	bool is_gone;
+	/* When a read after a rollback showed something else (A1): none that is
+	 * submitted later shows this.  What power leaves may.  0: never. */
+	uint32_t gone;
 };
 
 #define NR_FEW 3
@@ -53,8 +53,8 @@ void candidates_add(struct candidates *list, struct candidate candidate);
 /* @value and nothing else, initially. */
 void candidates_set(struct candidates *list, uint32_t value);
 
-/* Candidate @i is gone. */
-void candidates_forget(struct candidates *list, uint32_t i);
+/* Candidate @i is gone now. */
+void candidates_forget(struct candidates *list, uint32_t i, uint64_t now);
 
 /* A rollback decides anew. */
 void candidates_thaw(struct candidates *list);

@@ -60,8 +60,8 @@ static void take_sector(const struct oracle *oracle,
 		if (candidates_may_read(from, i, &oracle->history,
 					control->begin, oracle->rolled_back) &&
 		    !has_value(to, c->value))
-			candidates_add(to, (struct candidate){
-						   INITIAL, c->value, false });
+			candidates_add(to, (struct candidate){ INITIAL,
+							       c->value, 0 });
 	}
 }
 

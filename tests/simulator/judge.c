@@ -58,7 +58,7 @@ static bool is_allowed(const struct oracle *oracle,
 		       const struct candidates *list, uint32_t i,
 		       const struct question *question)
 {
-	if (question->frozen && candidates_get(list, i)->is_gone)
+	if (question->frozen && candidates_get(list, i)->gone)
 		return false;
 	if (question->crash)
 		return candidates_may_survive(list, i, &oracle->history,
@@ -247,6 +247,6 @@ void oracle_freeze(const struct oracle *oracle, const struct volume *volume,
 		if (history_get(&oracle->history, c->operation)->completion <
 			    submit &&
 		    !is_value(oracle, volume, &seen, sector, c->value))
-			candidates_forget(list, i);
+			candidates_forget(list, i, oracle->history.now);
 	}
 }

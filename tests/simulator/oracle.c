@@ -101,8 +101,7 @@ static void append(struct oracle *oracle, uint32_t number)
 	const struct operation *operation =
 		history_get(&oracle->history, number);
 	struct volume *volume = &oracle->volumes[operation->volume];
-	struct candidate candidate = { number, value_of(operation, number),
-				       false };
+	struct candidate candidate = { number, value_of(operation, number), 0 };
 	uint64_t begin, end, horizon = oracle_horizon(oracle);
 
 	volume_clip(volume, &oracle->rules, operation, &begin, &end);

@@ -328,6 +328,26 @@ START_TEST(test_what_was_read_after_a_rollback_stays)
 }
 END_TEST
 
+/* R1: a read that was submitted before may have been there before, too. */
+START_TEST(test_a_read_settles_nothing_for_one_that_was_submitted_before)
+{
+	char bytes[SECTOR_BYTES];
+	struct verdict what = { .broken = false };
+	uint32_t before, early;
+
+	begin();
+	before = write_of(ID, 0, 1);
+	oracle_rolled_back(oracle);
+	early = submit(TP_READ, 0, ID, 0, 1);
+	finish(submit(TP_DISCARD, 0, ID, 0, BLOCK), 0);
+	ck_assert(is_read(ID, 0, ZEROES));
+	ck_assert(!may_be_read(ID, 0, before));
+	make(bytes, 0, before);
+	ck_assert(oracle_end(oracle, early, 0, bytes, &what));
+	end();
+}
+END_TEST
+
 /* One read sees what is in flight, and the next does not (D7). */
 START_TEST(test_what_is_in_flight_is_not_settled_by_a_read)
 {
@@ -537,6 +557,7 @@ int main(void)
 		test_a_failed_write_may_be_done_one_without_space_is_not,
 		test_a_rollback_puts_what_is_not_sealed_in_doubt,
 		test_what_was_read_after_a_rollback_stays,
+		test_a_read_settles_nothing_for_one_that_was_submitted_before,
 		test_what_is_in_flight_is_not_settled_by_a_read,
 		test_a_snapshot_has_what_came_before_and_nothing_that_came_after,
 		test_a_bio_that_is_in_a_snapshot_in_part_is_found,
