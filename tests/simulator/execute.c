@@ -144,6 +144,30 @@ void run_steps(struct run *run, unsigned nr)
 	}
 }
 
+/* A run of whose crash points too few came to pass gets the rest now. */
+static void top_up(struct run *run)
+{
+	unsigned nr = run->config->nr_crash_points;
+
+	for (unsigned i = 0;
+	     i < 2 * nr && is_going(run) && run->stats->nr_crash_points < nr;
+	     i++) {
+		struct step images = {
+			.kind = STEP_IMAGES,
+			.nr = 1,
+			.events = 1 + i % 4,
+			.random = run->config->seed + i,
+		};
+
+		arm(run, &images);
+		run_call(run, &(struct step){ .kind = STEP_TRANSACTION_ID,
+					      .random = i });
+		run->armed = NULL;
+		if (is_going(run))
+			run_judge_points(run);
+	}
+}
+
 /* What the volumes show in the end, and after a clean close. */
 static void finish(struct run *run)
 {
@@ -158,6 +182,8 @@ static void finish(struct run *run)
 	if (is_going(run))
 		reopen(run, &last);
 	run_recover(run, NULL);
+	if (is_going(run))
+		top_up(run);
 }
 
 void run_workload(const struct config *config, const struct step *steps,

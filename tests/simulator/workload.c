@@ -79,6 +79,7 @@ static void choose_config(struct config *config, uint64_t seed,
 	unsigned nr_blocks = (unsigned)between(random, 4, 10);
 
 	config->seed = seed;
+	config->nr_crash_points = 8;
 	config->block_sectors = blocks[below(random, 5)];
 	config->data_blocks = between(random, 12, 40);
 	config->metadata_blocks = between(random, 160, 400);

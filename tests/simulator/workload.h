@@ -35,6 +35,7 @@ struct config {
 	uint64_t max_latency_ns;
 	bool faults;
 	bool order_checks; /* of each device request, and not the oracle's only */
+	unsigned nr_crash_points; /* at least (crash-contract, 13) */
 };
 
 enum step_kind {
