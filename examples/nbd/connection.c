@@ -4,11 +4,45 @@
 #include "connection.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "instant.h"
 #include "nbdkit.h"
 #include "report.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct connection *connections;
+
+/*---------------------------- all of them ----------------------------------*/
+
+static void remember(struct connection *connection)
+{
+	pthread_mutex_lock(&lock);
+	connection->next = connections;
+	connections = connection;
+	pthread_mutex_unlock(&lock);
+}
+
+static void forget(const struct connection *connection)
+{
+	struct connection **link = &connections;
+
+	pthread_mutex_lock(&lock);
+	while (*link && *link != connection)
+		link = &(*link)->next;
+	if (*link)
+		*link = connection->next;
+	pthread_mutex_unlock(&lock);
+}
+
+void connection_close_all(const struct server *server)
+{
+	while (connections)
+		connection_close(server, connections);
+}
+
+/*---------------------------- one ------------------------------------------*/
 
 static int open_thin(const struct server *server, struct connection *connection)
 {
@@ -74,17 +108,20 @@ int connection_open(const struct server *server, const char *name,
 		return r;
 	}
 	r = open_thin(server, connection);
-	if (r)
+	if (r) {
 		connection_close(server, connection);
-	else
-		*result = connection;
+		return r;
+	}
+	remember(connection);
+	*result = connection;
 
-	return r;
+	return 0;
 }
 
 void connection_close(const struct server *server,
 		      struct connection *connection)
 {
+	forget(connection);
 	tp_thin_close(connection->thin);
 	if (connection->export.instant)
 		instant_delete(server, &connection->export.volume);

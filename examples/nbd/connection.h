@@ -16,6 +16,8 @@ struct connection {
 	struct tp_thin_limits limits;
 	bool read_only;
 	struct export export; /* instant: its volume is the snapshot */
+
+	struct connection *next; /* of all, under their lock */
 };
 
 /* @name: of the export.  -1: told. */
@@ -23,5 +25,11 @@ int connection_open(const struct server *server, const char *name,
 		    bool read_only, struct connection **connection);
 void connection_close(const struct server *server,
 		      struct connection *connection);
+
+/*
+ * Close all that are open.  nbdkit closes none any more once it was told to end,
+ * and a pool with thins open cannot be closed, so nothing would be committed.
+ */
+void connection_close_all(const struct server *server);
 
 #endif

@@ -99,9 +99,10 @@ static int plugin_after_fork(void)
 	return r;
 }
 
-/* All connections are closed. */
+/* No request is carried out any more, nor will be. */
 static void plugin_cleanup(void)
 {
+	connection_close_all(&server);
 	server_close(&server);
 	tp_set_log(NULL, NULL, TP_LOG_ERROR);
 }

@@ -46,3 +46,24 @@ PYTHON
 logged "out of data space"
 stop
 check_pool
+
+# A client that is still there when the server is told to end has lost nothing.
+serve "$NBD_PLUGIN" pool volume=v
+$python - "$(uri)" "$(uri v@now)" <<'PYTHON' &
+import sys
+import time
+import nbd
+
+h, now = nbd.NBD(), nbd.NBD()
+h.connect_uri(sys.argv[1])
+now.connect_uri(sys.argv[2])
+h.pwrite(b"\5" * 65536, 1 << 20)
+open("written", "w").close()
+time.sleep(60)
+PYTHON
+await [ -e written ] || die "nothing is written"
+stop
+same "$(thinpool read pool v 1M 64K | sum)" "$(head -c 64K /dev/zero | tr '\0' '\5' | sum)"
+same "$(names pool)" "large v"
+! grep -q "cannot close" server.log || die "$(cat server.log)"
+check_pool
