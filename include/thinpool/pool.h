@@ -60,7 +60,10 @@ int tp_pool_format(struct tp_device *metadata, struct tp_device *data,
 
 /*---------------------------- open and close -------------------------------*/
 
-#define TP_POOL_READ_ONLY (1u << 0)    /* metadata is not changed */
+/* TP_POOL_READ_ONLY: metadata is not changed.  Nor is it needed to know what is
+ * free: such a pool opens where the space maps cannot be read, and of what is in
+ * use then tells what the superblock says. */
+#define TP_POOL_READ_ONLY (1u << 0)
 #define TP_POOL_HOST_DRIVEN (1u << 1)  /* no thread is started */
 #define TP_POOL_SKIP_ZEROING (1u << 2) /* new blocks show stale data! */
 #define TP_POOL_IGNORE_DISCARD (1u << 3)

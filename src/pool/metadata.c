@@ -232,6 +232,25 @@ void tpi_metadata_unload(struct tpi_metadata *md)
 	md->tm.refs = NULL;
 }
 
+int tpi_metadata_load_for_lookups(struct tpi_metadata *md,
+				  const struct tpi_disk_superblock *superblock)
+{
+	int r;
+
+	tpi_metadata_unload(md);
+	r = tpi_metadata_sm_load_figures(&superblock->metadata_space_map.root,
+					 &md->metadata_sm);
+	if (r)
+		return r;
+	use_metadata_sm(md);
+	r = tpi_data_sm_load_figures(&md->tm, &superblock->data_space_map.root,
+				     &md->data_sm);
+	if (!r)
+		adopt_superblock(md, superblock);
+
+	return r;
+}
+
 /* The fields that never change, and those that the first close sets. */
 static void make_superblock(struct tpi_metadata *md, tp_mblock nr_blocks,
 			    uint32_t data_block_sectors)

@@ -97,6 +97,11 @@ void tpi_metadata_exit(struct tpi_metadata *md);
 int tpi_metadata_load(struct tpi_metadata *md,
 		      const struct tpi_disk_superblock *superblock);
 
+/* After that failed: the state without its space maps, for a pool that is never
+ * written.  What is in use is what the superblock says.  Reads nothing. */
+int tpi_metadata_load_for_lookups(struct tpi_metadata *md,
+				  const struct tpi_disk_superblock *superblock);
+
 /* Forget the state, to load another; no read or write is under way. */
 void tpi_metadata_unload(struct tpi_metadata *md);
 

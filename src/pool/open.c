@@ -367,6 +367,21 @@ static int read_superblock(struct tp_pool *pool, struct tpi_sync_channel *sync,
 	return r;
 }
 
+/* Who only reads can do without the space maps: what is left of a pool is often
+ * all that is wanted of it (metadata-format.md, 12). */
+static int load_for_lookups(struct tp_pool *pool,
+			    const struct tpi_disk_superblock *sb, int error)
+{
+	if (!pool->read_only || error == -ENOMEM)
+		return error;
+	tpi_log(TP_LOG_WARNING,
+		"the space maps cannot be read (%s): the pool is only looked "
+		"at, and opens without them",
+		tp_strerror(error));
+
+	return tpi_metadata_load_for_lookups(&pool->metadata, sb);
+}
+
 static int load_metadata(struct tp_pool *pool, struct tpi_sync_channel *sync,
 			 const struct tpi_disk_superblock *sb)
 {
@@ -385,7 +400,7 @@ static int load_metadata(struct tp_pool *pool, struct tpi_sync_channel *sync,
 		tpi_cache_trim(pool->cache);
 	}
 
-	return r;
+	return r ? load_for_lookups(pool, sb, r) : 0;
 }
 
 static void set_first_mode(struct tp_pool *pool)

@@ -212,6 +212,20 @@ int tpi_base_load(struct tpi_base *base,
 	return see_last(base);
 }
 
+int tpi_base_load_figures(struct tpi_base *base,
+			  const struct tpi_disk_space_map_root *root)
+{
+	int r;
+
+	r = check_root(root);
+	if (!r)
+		r = tpi_base_grow(base, le64_get(root->nr_blocks));
+	if (!r)
+		base->nr_zero -= le64_get(root->nr_allocated);
+
+	return r;
+}
+
 /*---------------------------- reading --------------------------------------*/
 
 /* The first sight of a bitmap: now it is known what the index only told. */

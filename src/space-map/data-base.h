@@ -51,6 +51,11 @@ void tpi_base_exit(struct tpi_base *base);
 /* Trees for a map that is new. */
 int tpi_base_make_trees(struct tpi_base *base);
 
+/* No more than the root tells, in place of all that: for whoever asks for no
+ * count.  -EILSEQ, -ENOMEM. */
+int tpi_base_load_figures(struct tpi_base *base,
+			  const struct tpi_disk_space_map_root *root);
+
 /* Read the index; again after -EAGAIN. */
 int tpi_base_load(struct tpi_base *base,
 		  const struct tpi_disk_space_map_root *root);

@@ -79,6 +79,24 @@ int tpi_data_sm_load(struct tpi_tm *tm,
 	return tpi_base_load(&(*map)->base, root);
 }
 
+int tpi_data_sm_load_figures(struct tpi_tm *tm,
+			     const struct tpi_disk_space_map_root *root,
+			     struct tpi_data_space_map **result)
+{
+	struct tpi_data_space_map *map = create(tm);
+	int r;
+
+	if (!map)
+		return -ENOMEM;
+	r = tpi_base_load_figures(&map->base, root);
+	if (r)
+		tpi_data_sm_destroy(map);
+	else
+		*result = map;
+
+	return r;
+}
+
 tp_dblock tpi_data_sm_nr_blocks(const struct tpi_data_space_map *map)
 {
 	return map->base.nr_blocks;

@@ -45,6 +45,12 @@ int tpi_data_sm_load(struct tpi_tm *tm,
 		     const struct tpi_disk_space_map_root *root,
 		     struct tpi_data_space_map **map);
 
+/* No more than the figures of @root, where the rest cannot be read: for a pool
+ * that is never written.  As tpi_metadata_sm_load_figures. */
+int tpi_data_sm_load_figures(struct tpi_tm *tm,
+			     const struct tpi_disk_space_map_root *root,
+			     struct tpi_data_space_map **map);
+
 void tpi_data_sm_destroy(struct tpi_data_space_map *map);
 
 tp_dblock tpi_data_sm_nr_blocks(const struct tpi_data_space_map *map);

@@ -271,3 +271,14 @@ int tpi_metadata_sm_load(struct tpi_cache *cache,
 
 	return r;
 }
+
+int tpi_metadata_sm_load_figures(const struct tpi_disk_space_map_root *root,
+				 struct tpi_metadata_space_map **map)
+{
+	int r = begin_load(root, map);
+
+	if (!r)
+		(*map)->counts.nr_allocated = le64_get(root->nr_allocated);
+
+	return r;
+}

@@ -39,6 +39,11 @@ int tpi_metadata_sm_load(struct tpi_cache *cache,
 			 const struct tpi_disk_space_map_root *root,
 			 struct tpi_metadata_space_map **map);
 
+/* No more than the figures of @root, where the rest cannot be read: for a pool
+ * that is never written.  -EILSEQ, -ENOMEM; *@map is untouched then. */
+int tpi_metadata_sm_load_figures(const struct tpi_disk_space_map_root *root,
+				 struct tpi_metadata_space_map **map);
+
 void tpi_metadata_sm_destroy(struct tpi_metadata_space_map *map);
 
 /* What a transaction manager is built on. */
