@@ -327,13 +327,13 @@ static int send(struct tp_bio *bio, struct tpi_channel *channel, uint64_t to,
 	return 0;
 }
 
+/* No further than @end. */
 static int send_mapped(struct tp_bio *bio, struct tpi_thin_state *state,
-		       tpi_mapping mapping, uint32_t time)
+		       tpi_mapping mapping, uint32_t time, uint64_t end)
 {
 	struct tpi_bio *room = tpi_bio(bio);
 	struct tp_pool *pool = state->pool;
-	uint64_t to =
-		tpi_run_end(state, room->position, room->end, mapping, time);
+	uint64_t to = tpi_run_end(state, room->position, end, mapping, time);
 
 	return send(bio, pool->port.channel, to,
 		    tpi_data_offset(pool, tpi_mapping_dblock(mapping),
@@ -383,10 +383,13 @@ static int read_part(struct tp_bio *bio, struct tpi_thin_state *state)
 	if (mapping == TPI_UNMAPPED)
 		return read_unmapped(bio, state);
 
-	return send_mapped(bio, state, mapping, 0);
+	return send_mapped(bio, state, mapping, 0, tpi_bio(bio)->end);
 }
 
-static int write_part(struct tp_bio *bio, struct tpi_thin_state *state)
+/* What is mapped up to @end, or the block at the position and what else the bio
+ * covers. */
+static int write_part(struct tp_bio *bio, struct tpi_thin_state *state,
+		      uint64_t end)
 {
 	struct tpi_bio *room = tpi_bio(bio);
 	uint32_t time = state->tree.details.snapshotted_time;
@@ -398,7 +401,7 @@ static int write_part(struct tp_bio *bio, struct tpi_thin_state *state)
 	if (r)
 		return r;
 	if (mapping != TPI_UNMAPPED && !tpi_mapping_is_shared(mapping, time))
-		return send_mapped(bio, state, mapping, time);
+		return send_mapped(bio, state, mapping, time, end);
 
 	return tpi_prepare(bio, state, mapping);
 }
@@ -424,7 +427,8 @@ static bool unmapped_is_zero(const struct tpi_thin_state *state)
 
 /*
  * Zeroes (B-WZ).  Whole blocks are unmapped, if that may be and zeroes them.
- * Of what is unmapped then nothing has to be done.
+ * Of what is unmapped then nothing has to be done; a block that is covered in
+ * part is written by itself, for whole ones may follow.
  */
 static int zero_part(struct tp_bio *bio, struct tpi_thin_state *state)
 {
@@ -450,7 +454,8 @@ static int zero_part(struct tp_bio *bio, struct tpi_thin_state *state)
 		}
 	}
 
-	return write_part(bio, state);
+	return write_part(bio, state,
+			  may_unmap ? block_end(pool, room) : room->end);
 }
 
 /* Only whole blocks (B-DISC-1); in modes that may not change anything, none
@@ -475,7 +480,7 @@ static int part(struct tp_bio *bio, struct tpi_thin_state *state)
 	case TP_READ:
 		return read_part(bio, state);
 	case TP_WRITE:
-		return write_part(bio, state);
+		return write_part(bio, state, tpi_bio(bio)->end);
 	case TP_WRITE_ZEROES:
 		return zero_part(bio, state);
 	default:

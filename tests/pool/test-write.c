@@ -246,6 +246,7 @@ START_TEST(test_write_zeroes_unmaps_or_keeps_as_it_is_told)
 		ck_assert_uint_eq(thin_mapped(thin), 0);
 		thin_fill(thin, 0, 4 * block, 1);
 		ck_ok(tp_thin_write_zeroes(thin, block - 512, 2 * block, 0));
+		ck_assert_uint_eq(thin_mapped(thin), 3 * block);
 		thin_verify(thin, 0, block - 512, 1);
 		thin_verify_zero(thin, block - 512, 2 * block);
 		thin_verify(thin, 3 * block - 512, block + 512, 1);
