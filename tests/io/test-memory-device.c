@@ -206,6 +206,45 @@ START_TEST(test_threads_do_not_disturb_each_other)
 }
 END_TEST
 
+/* Each its own byte, over and over, where the other writes too. */
+static void *overwrite(void *context)
+{
+	static char bytes[2][CHUNK_BYTES / 2];
+	struct sync_channel own;
+	unsigned i = *(unsigned *)context;
+
+	memset(bytes[i], (int)i + 1, sizeof(bytes[i]));
+	sync_channel_open(&own, device, false);
+	for (unsigned k = 0; k < 2000; k++)
+		ck_assert_int_eq(
+			sync_write(&own, bytes[i], sizeof(bytes[i]), 0, 0), 0);
+	sync_channel_close(&own);
+
+	return NULL;
+}
+
+/* D3: a sector is one writer's, or the other's, whatever overlaps. */
+START_TEST(test_no_sector_is_ever_torn)
+{
+	static char seen[CHUNK_BYTES / 2];
+	unsigned numbers[] = { 0, 1 };
+	pthread_t threads[2];
+
+	open_world(TIB);
+	for (unsigned i = 0; i < 2; i++)
+		pthread_create(&threads[i], NULL, overwrite, &numbers[i]);
+	for (unsigned i = 0; i < 2000; i++) {
+		ck_assert_int_eq(sync_read(&channel, seen, sizeof(seen), 0), 0);
+		for (unsigned at = 0; at < sizeof(seen); at += 512)
+			if (memcmp(seen + at, seen + at + 1, 511))
+				ck_abort_msg("the sector at %u is torn", at);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	close_world();
+}
+END_TEST
+
 int main(void)
 {
 	return RUN_TESTS("memory-device", 1,
@@ -215,5 +254,6 @@ int main(void)
 			 test_only_memory_devices_grow_by_a_call,
 			 test_what_was_discarded_reads_as_zeroes,
 			 test_discards_give_memory_back,
-			 test_threads_do_not_disturb_each_other);
+			 test_threads_do_not_disturb_each_other,
+			 test_no_sector_is_ever_torn);
 }

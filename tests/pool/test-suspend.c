@@ -276,6 +276,38 @@ START_TEST(test_a_pool_whose_last_commit_fails_is_suspended)
 }
 END_TEST
 
+static unsigned nr_data_flushes(void)
+{
+	return w.data.nr_begun[TP_FLUSH];
+}
+
+/* S3: what was written in place is durable then, though nothing is committed;
+ * or it is told that it is not. */
+START_TEST(test_suspending_a_read_only_pool_flushes_the_data)
+{
+	struct tp_thin *thin = begin_full(_i);
+	unsigned before;
+
+	ck_ok(tp_thin_close(thin));
+	w.options.flags |= TP_POOL_READ_ONLY;
+	world_reopen(&w);
+	thin = world_open_thin(&w, 0, THIN_BYTES);
+	thin_fill(thin, 0, WORLD_BLOCK, 2);
+	before = nr_data_flushes();
+	ck_ok(tp_pool_suspend(w.pool));
+	ck_assert_uint_gt(nr_data_flushes(), before);
+	ck_ok(tp_pool_resume(w.pool, NULL));
+	thin_fill(thin, 0, WORLD_BLOCK, 3);
+	observer_fail(&w.data, OPS(TP_FLUSH), 0, 1, -EIO);
+	ck_assert_int_eq(tp_pool_suspend(w.pool), -EIO);
+	ck_assert(world_status(&w).suspended);
+	ck_ok(tp_pool_resume(w.pool, NULL));
+	thin_verify(thin, 0, WORLD_BLOCK, 3);
+	ck_ok(tp_thin_close(thin));
+	world_end_unchecked(&w);
+}
+END_TEST
+
 int main(void)
 {
 	return RUN_TESTS(
@@ -287,5 +319,6 @@ int main(void)
 		test_new_space_is_used_after_a_grow_call_or_a_resume,
 		test_metadata_grows_by_any_amount,
 		test_a_device_that_shrank_is_refused,
-		test_a_pool_whose_last_commit_fails_is_suspended);
+		test_a_pool_whose_last_commit_fails_is_suspended,
+		test_suspending_a_read_only_pool_flushes_the_data);
 }
