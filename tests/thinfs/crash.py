@@ -9,6 +9,7 @@ a write by the fsync after it, everything else when the call returned.  A byte
 of a slot tells of which round it is, so each may be of the last promised round
 or of one that was begun after it, and of none else.
 """
+import mmap
 import os
 import random
 import sys
@@ -36,7 +37,7 @@ def write(directory, journal, seed):
                 begun += 1
                 rounds[slot] = begun
                 log.write(f"begin {slot} {begun}\n")
-                os.pwrite(fd, bytes([byte_of(begun)]) * SLOT, slot * SLOT)
+                put(fd, slot, begun, rng.random() < 0.3)
             if rng.random() < 0.7:
                 os.fsync(fd)
                 for slot in range(SLOTS):
@@ -49,7 +50,33 @@ def write(directory, journal, seed):
                             f"snap.{seed}.{snapshots}".encode())
                 log.write(f"snapshot snap.{seed}.{snapshots} {state}\n")
             if rng.random() < 0.1:
+                snapshots += 1
+                copy(log, fd, f"copy.{seed}.{snapshots}", rounds)
+            if rng.random() < 0.1:
                 replace(log, seed, begun)
+
+
+def put(fd, slot, round_, mapped):
+    """By a write, or through a mapping where the file is long enough."""
+    begin, content = slot * SLOT, bytes([byte_of(round_)]) * SLOT
+    if mapped and os.fstat(fd).st_size >= begin + SLOT:
+        with mmap.mmap(fd, begin + SLOT) as memory:
+            memory[begin:] = content
+    else:
+        os.pwrite(fd, content, begin)
+
+
+def copy(log, fd, name, rounds):
+    """Whole sectors, so that it is a snapshot; promised by the fsync."""
+    size = -(-os.fstat(fd).st_size // 512) * 512
+    os.ftruncate(fd, size)
+    new = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    at = 0
+    while at < size:
+        at += os.copy_file_range(fd, new, size - at, at, at)
+    os.fsync(new)
+    os.close(new)
+    log.write(f"snapshot {name} {' '.join(map(str, rounds))}\n")
 
 
 def replace(log, seed, begun):

@@ -121,11 +121,12 @@ needs_loop() {
 	[ -e /dev/loop-control ] || skip "there are no loop devices"
 }
 
-# attach FILE [OPTION]...: a loop device over it; others may be as fast.
+# attach FILE [OPTION]...: a loop device over it; others may be as fast.  With
+# DIRECT=on it goes past the page cache.
 attach() {
 	local i
 	for ((i = 0; i < 20; i++)); do
-		losetup --find --show "$@" 2>losetup.err && return
+		losetup --find --show --direct-io="${DIRECT:-off}" "$@" 2>losetup.err && return
 		sleep 0.1
 	done
 	die "losetup: $(cat losetup.err)"
