@@ -48,8 +48,10 @@ stop
 check_pool
 
 # A client that is still there when the server is told to end has lost nothing.
+# (The server waits for it to leave.)
 serve "$NBD_PLUGIN" pool volume=v
 $python - "$(uri)" "$(uri v@now)" <<'PYTHON' &
+import os
 import sys
 import time
 import nbd
@@ -59,9 +61,11 @@ h.connect_uri(sys.argv[1])
 now.connect_uri(sys.argv[2])
 h.pwrite(b"\5" * 65536, 1 << 20)
 open("written", "w").close()
-time.sleep(60)
+while not os.path.exists("leave"):
+    time.sleep(0.1)
 PYTHON
 await [ -e written ] || die "nothing is written"
+(sleep 1 && touch leave) &
 stop
 same "$(thinpool read pool v 1M 64K | sum)" "$(head -c 64K /dev/zero | tr '\0' '\5' | sum)"
 same "$(names pool)" "large v"
