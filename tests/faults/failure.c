@@ -32,6 +32,14 @@ static unsigned find_begin(struct io_log *log, unsigned end)
 	return i;
 }
 
+bool failure_is_of_another_thread(struct io_log *log)
+{
+	struct io_event event =
+		io_log_get(log, find_begin(log, failure_find(log)));
+
+	return !pthread_equal(event.thread, pthread_self());
+}
+
 static bool is_metadata(const struct io_event *event, enum tp_op op)
 {
 	return event->op == op && !strcmp(event->name, "metadata");

@@ -9,6 +9,9 @@
 /* The first request that failed, as the number of its end; UINT_MAX: none. */
 unsigned failure_find(struct io_log *log);
 
+/* Did somebody else than us make the first request that failed? */
+bool failure_is_of_another_thread(struct io_log *log);
+
 /* Was that one the superblock, or the flush that makes it durable? */
 bool failure_is_superblocks(struct io_log *log, unsigned end);
 

@@ -42,8 +42,9 @@ START_TEST(test_emptying_goes_on_when_memory_is_back)
 	make_big_thin();
 	ck_ok(tp_pool_delete_thin(w.pool, 1));
 	failing_memory_arm(1, true);
+	world_until(&w, failing_memory_has_failed());
 	world_idle(&w);
-	ck_assert(failing_memory_disarm());
+	failing_memory_disarm();
 	ck_assert_int_eq(world_status(&w).mode, TP_MODE_WRITE);
 	world_until(&w, world_used(&w) == 0);
 	world_close(&w);

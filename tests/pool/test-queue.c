@@ -581,6 +581,7 @@ START_TEST(test_a_bio_that_ends_by_halves_is_heard_of)
 	struct tp_pool *pool;
 	struct io io;
 
+	memset(&halves, 0, sizeof(halves));
 	ck_ok(tp_device_open_memory(4 << 20, &metadata));
 	ck_ok(tp_device_new_async(&halves_ops, NULL, &data));
 	ck_ok(tp_pool_format(metadata, data, NULL));

@@ -29,11 +29,16 @@ void failing_memory_arm(unsigned nth, bool lasting)
 	armed = true;
 }
 
+bool failing_memory_has_failed(void)
+{
+	return nr_failed;
+}
+
 bool failing_memory_disarm(void)
 {
 	armed = false;
 
-	return nr_failed;
+	return failing_memory_has_failed();
 }
 
 bool is_want_of_memory(int error)

@@ -17,6 +17,9 @@
  * come after it, too. */
 void failing_memory_arm(unsigned nth, bool lasting);
 
+/* Has any allocation failed since? */
+bool failing_memory_has_failed(void);
+
 /* Memory is back.  Did any allocation fail? */
 bool failing_memory_disarm(void);
 

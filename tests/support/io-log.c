@@ -41,6 +41,7 @@ unsigned io_log_add(struct io_log *log, const struct io_event *event)
 	}
 	i = log->nr++;
 	log->events[i] = *event;
+	log->events[i].thread = pthread_self();
 	pthread_mutex_unlock(&log->lock);
 
 	return i;

@@ -21,7 +21,8 @@ struct io_event {
 	enum tp_op op;
 	unsigned flags;
 	uint64_t offset, length;
-	int status; /* of an end */
+	int status;       /* of an end */
+	pthread_t thread; /* that came with it; the log fills it in */
 };
 
 struct io_log {
