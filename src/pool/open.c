@@ -330,20 +330,6 @@ static int check_block_size(struct tp_pool *pool,
 	return 0;
 }
 
-/*
- * A superblock whose flush failed, or whose writer died, can be read though it
- * is not durable.  What it leaves unused the one before may use, so what is
- * found is made durable before anything is built on it (B-ABORT-9).
- */
-static int make_durable(struct tp_pool *pool, struct tpi_sync_channel *sync)
-{
-	int r = pool->read_only ? 0 : tpi_sync_flush(sync);
-
-	return r ? tpi_error(r, "the metadata device cannot be flushed: %s",
-			     tp_strerror(r))
-		 : 0;
-}
-
 static int read_superblock(struct tp_pool *pool, struct tpi_sync_channel *sync,
 			   struct tpi_disk_superblock *sb)
 {
@@ -403,6 +389,20 @@ static int load_metadata(struct tp_pool *pool, struct tpi_sync_channel *sync,
 	return r ? load_for_lookups(pool, sb, r) : 0;
 }
 
+/*
+ * A superblock whose flush failed, or whose writer died, can be read though it
+ * is not durable.  What it leaves unused the one before may use, so what was
+ * read is made durable before anything is built on it (B-ABORT-9).
+ */
+static int make_durable(struct tp_pool *pool, struct tpi_sync_channel *sync)
+{
+	int r = pool->read_only ? 0 : tpi_sync_flush(sync);
+
+	return r ? tpi_error(r, "the metadata device cannot be flushed: %s",
+			     tp_strerror(r))
+		 : 0;
+}
+
 static void set_first_mode(struct tp_pool *pool)
 {
 	const struct tpi_disk_superblock *sb = &pool->metadata.superblock;
@@ -439,11 +439,11 @@ static int open_metadata(struct tp_pool *pool)
 
 	if (posix_memalign((void **)&sb, TPI_MBLOCK_BYTES, TPI_MBLOCK_BYTES))
 		return tpi_error(-ENOMEM, "no memory for the superblock");
-	r = make_durable(pool, &sync);
-	if (!r)
-		r = read_superblock(pool, &sync, sb);
+	r = read_superblock(pool, &sync, sb);
 	if (!r)
 		r = load_metadata(pool, &sync, sb);
+	if (!r)
+		r = make_durable(pool, &sync);
 	if (!r)
 		set_first_mode(pool);
 	free(sb);
