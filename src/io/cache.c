@@ -5,7 +5,7 @@
  * state and its pins say:
  *
  *	reading   -> arrivals   with the device
- *	failed    -> lru        an error, to be told once
+ *	failed    -> failed     an error, to be told once
  *	clean     -> lru        or, while it is pinned, -> pinned
  *	dirty     -> dirty
  *	frozen    -> frozen
@@ -81,7 +81,7 @@ struct tpi_cache {
 	struct tpi_block_buffers buffers;
 	size_t nr_blocks, nr_dirty, nr_frozen, nr_arrivals;
 
-	struct tpi_list arrivals, lru, pinned, dirty, frozen, departed;
+	struct tpi_list arrivals, failed, lru, pinned, dirty, frozen, departed;
 
 	/* Blocks that are none, with buffers: so many are kept for changes. */
 	struct tpi_list spare;
@@ -285,6 +285,7 @@ static void destroy_all(struct tpi_list *list)
 static void init_lists(struct tpi_cache *cache)
 {
 	tpi_list_init(&cache->arrivals);
+	tpi_list_init(&cache->failed);
 	tpi_list_init(&cache->lru);
 	tpi_list_init(&cache->pinned);
 	tpi_list_init(&cache->dirty);
@@ -366,6 +367,7 @@ void tpi_cache_clear(struct tpi_cache *cache)
 	tpi_assert(!cache->done);
 	tpi_list_each(entry, following, &cache->arrivals) block_of(entry)
 		->replaced = block_of(entry)->ignored = true;
+	destroy_all(&cache->failed);
 	destroy_all(&cache->lru);
 	destroy_all(&cache->pinned);
 	destroy_all(&cache->dirty);
@@ -380,9 +382,9 @@ bool tpi_cache_busy(const struct tpi_cache *cache)
 	return cache->done || cache->nr_arrivals;
 }
 
-static void evict_least_recent(struct tpi_cache *cache)
+static void evict(struct tpi_cache *cache, struct tpi_list *entry)
 {
-	struct block *block = block_of(cache->lru.next);
+	struct block *block = block_of(entry);
 
 	table_remove(block);
 	block_destroy(block);
@@ -397,12 +399,17 @@ static size_t limit_now(const struct tpi_cache *cache)
 		       cache->nr_dirty + cache->nr_frozen + MIN_CLEAN_BLOCKS);
 }
 
+/* The least recent ones; then failures, which somebody may be about to ask for,
+ * and must find. */
 void tpi_cache_trim(struct tpi_cache *cache)
 {
+	struct tpi_list *const lists[] = { &cache->lru, &cache->failed };
+
 	destroy_all(&cache->departed);
-	while (cache->nr_blocks > limit_now(cache) &&
-	       !tpi_list_empty(&cache->lru))
-		evict_least_recent(cache);
+	for (unsigned i = 0; i < 2; i++)
+		while (cache->nr_blocks > limit_now(cache) &&
+		       !tpi_list_empty(lists[i]))
+			evict(cache, lists[i]->next);
 }
 
 size_t tpi_cache_nr_dirty(const struct tpi_cache *cache)
@@ -443,7 +450,7 @@ static void become_failed(struct block *block, int error)
 	block->data = NULL;
 	block->state = FAILED;
 	block->error = error;
-	move(block, &block->cache->lru);
+	move(block, &block->cache->failed);
 }
 
 static void take_in(struct block *block, int status)
@@ -515,12 +522,22 @@ static int miss(struct tpi_cache *cache, tp_mblock number,
 	return -EAGAIN;
 }
 
+/*
+ * Whoever is told gives up what it was about, and does not ask for the other
+ * blocks that it had sent for.  If these failed too, nobody may be told so when
+ * the device has long recovered: all failures are forgotten.  Who still waits
+ * for one of them reads again.
+ */
 static int tell_failure(struct block *block)
 {
+	struct tpi_cache *cache = block->cache;
 	int error = block->error;
 
-	table_remove(block);
-	block_destroy(block);
+	while (!tpi_list_empty(&cache->failed)) {
+		block = block_of(cache->failed.next);
+		table_remove(block);
+		block_destroy(block);
+	}
 
 	return error;
 }

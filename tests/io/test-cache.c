@@ -212,6 +212,29 @@ START_TEST(test_a_failed_read_is_told_once_and_then_read_again)
 }
 END_TEST
 
+/* F-11: who asked for two blocks and is told of one does not come back for the
+ * other. */
+START_TEST(test_of_reads_that_failed_together_one_is_told)
+{
+	const void *data;
+
+	setup();
+	put_on_disk(7, 'a');
+	put_on_disk(8, 'b');
+	on_disk(7)[1000] ^= 1;
+	on_disk(8)[1000] ^= 1;
+	ck_assert_int_eq(tpi_cache_read(cache, 7, &plain, &data), -EAGAIN);
+	ck_assert_int_eq(tpi_cache_read(cache, 8, &plain, &data), -EAGAIN);
+	wait_for_all();
+	on_disk(7)[1000] ^= 1;
+	on_disk(8)[1000] ^= 1;
+	ck_assert_int_eq(tpi_cache_read(cache, 7, &plain, &data), -EILSEQ);
+	read_and_compare(8, 'b');
+	read_and_compare(7, 'a');
+	teardown();
+}
+END_TEST
+
 START_TEST(test_a_damaged_block_is_told_as_damage_and_read_again)
 {
 	const char *data;
@@ -735,6 +758,7 @@ int main(void)
 		test_a_block_is_read_once_and_kept,
 		test_whoever_missed_a_block_is_told_which_and_when_it_comes,
 		test_a_failed_read_is_told_once_and_then_read_again,
+		test_of_reads_that_failed_together_one_is_told,
 		test_a_damaged_block_is_told_as_damage_and_read_again,
 		test_a_block_beyond_the_end_is_damage_until_the_device_grows,
 		test_a_block_in_use_as_another_type_is_damage,
