@@ -276,40 +276,49 @@ static unsigned nr_blocks_for(void (*write)(void))
 	return nr;
 }
 
+/* With each number of free blocks that is not enough for it. */
+static void try_with_too_few(void (*write)(void),
+			     void (*try)(void (*write)(void), unsigned nr_free,
+					 unsigned nr_needed))
+{
+	unsigned nr;
+
+	outset_make(&outset, &run, HOST_DRIVEN, OUTSET_FULL);
+	run.w.options.commit_interval_ms = TP_NEVER;
+	nr = nr_blocks_for(write);
+	for (unsigned nr_free = 0; nr_free < nr; nr_free++)
+		try(write, nr_free, nr);
+	outset_drop(&outset);
+}
+
 /*---------------------------- tests ----------------------------------------*/
+
+static void wait_each_way(void (*write)(void), unsigned nr_free,
+			  unsigned nr_needed)
+{
+	for (unsigned way = 0; way < NR_WAYS_OUT; way++)
+		wait_for_space(write, nr_free, ways_out[way]);
+	wait_in_vain(write, nr_free);
+}
 
 /* F-14, R-41, R-44, R-46, B-OODS-2 to B-OODS-8, B-OODS-11. */
 START_TEST(test_with_any_number_of_free_blocks_writes_wait_for_more)
 {
-	void (*write)(void) = writes[_i];
-	unsigned nr;
-
-	outset_make(&outset, &run, HOST_DRIVEN, OUTSET_FULL);
-	run.w.options.commit_interval_ms = TP_NEVER;
-	nr = nr_blocks_for(write);
-	for (unsigned nr_free = 0; nr_free < nr; nr_free++) {
-		for (unsigned way = 0; way < NR_WAYS_OUT; way++)
-			wait_for_space(write, nr_free, ways_out[way]);
-		wait_in_vain(write, nr_free);
-	}
-	outset_drop(&outset);
+	try_with_too_few(writes[_i], wait_each_way);
 }
 END_TEST
+
+static void find_or_be_refused(void (*write)(void), unsigned nr_free,
+			       unsigned nr_needed)
+{
+	be_refused(write, nr_free);
+	find_what_was_freed(write, nr_free, nr_needed - nr_free);
+}
 
 /* F-15, F-16, R4, R-32, B-OODS-1, B-OODS-3. */
 START_TEST(test_with_any_number_freed_writes_find_them_or_are_refused)
 {
-	void (*write)(void) = writes[_i];
-	unsigned nr;
-
-	outset_make(&outset, &run, HOST_DRIVEN, OUTSET_FULL);
-	run.w.options.commit_interval_ms = TP_NEVER;
-	nr = nr_blocks_for(write);
-	for (unsigned nr_free = 0; nr_free < nr; nr_free++) {
-		be_refused(write, nr_free);
-		find_what_was_freed(write, nr_free, nr - nr_free);
-	}
-	outset_drop(&outset);
+	try_with_too_few(writes[_i], find_or_be_refused);
 }
 END_TEST
 

@@ -7,14 +7,8 @@
 NBD_PLUGIN=$(realpath -- "$NBD_PLUGIN")
 here=$(realpath -- "$(dirname "${BASH_SOURCE[0]}")")
 . "$here/../tools/support.sh"
+. "$here/../support/shell.sh"
 
-skip() { echo "skipped: $*"; exit 77; }
-needs() {
-	local tool
-	for tool; do
-		command -v "$tool" >/dev/null || skip "there is no $tool"
-	done
-}
 needs nbdkit nbdinfo nbdcopy
 
 # A python that has libnbd: the system's, where there are others.
@@ -47,16 +41,6 @@ clean_up() {
 	exit $rc
 }
 trap clean_up EXIT
-
-# Wait until a command succeeds, for ten seconds (or TRIES tenths).
-await() {
-	local i
-	for ((i = 0; i < ${TRIES:-100}; i++)); do
-		! "$@" || return 0
-		sleep 0.1
-	done
-	return 1
-}
 
 #---------------------------- the server --------------------------------------
 

@@ -9,13 +9,8 @@
 set -Eeuo pipefail
 export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C.UTF-8
 
-skip() { echo "skipped: $*"; exit 77; }
-needs() {
-	local tool
-	for tool; do
-		command -v "$tool" >/dev/null || skip "there is no $tool"
-	done
-}
+here=$(realpath -- "$(dirname "${BASH_SOURCE[0]}")")
+. "$here/../support/shell.sh"
 
 [ -n "${THINFS-}" ] || skip "THINFS does not name a program: libfuse3 is missing"
 [ -n "${THINPOOL-}" ] || skip "THINPOOL does not name a command"
@@ -24,7 +19,6 @@ needs() {
 needs fusermount3 setfattr getfattr python3 mountpoint
 THINFS=$(realpath -- "$THINFS")
 THINPOOL=$(realpath -- "$THINPOOL")
-here=$(realpath -- "$(dirname "${BASH_SOURCE[0]}")")
 
 dir=$(mktemp -d)
 cd "$dir"
@@ -41,16 +35,6 @@ fails() {
 	shift
 	if "$@" >out 2>err </dev/null; then die "'$*' does not fail"; fi
 	grep -q -- "$pattern" err || die "'$*' says: $(cat err)"
-}
-
-# Wait until a command succeeds, for ten seconds (or TRIES tenths).
-await() {
-	local i
-	for ((i = 0; i < ${TRIES:-100}; i++)); do
-		! "$@" || return 0
-		sleep 0.1
-	done
-	return 1
 }
 
 #---------------------------- mounting ----------------------------------------
