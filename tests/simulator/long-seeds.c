@@ -7,7 +7,7 @@
 #include "support/run-tests.h"
 
 #define NR_ROUNDS 20
-#define NR_SEEDS 220
+#define NR_SEEDS 130
 #define NR_CRASH_POINTS (8 * NR_SEEDS) /* in each round */
 
 START_TEST(test_no_seed_of_thousands_breaks_the_contract)
