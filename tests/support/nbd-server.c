@@ -1,11 +1,12 @@
 /*
- * nbd-server.c - an nbdkit for a test.
+ * nbd-server.c - an nbdkit or a qemu-nbd for a test.
  */
 #include <check.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -35,15 +36,17 @@ void nbd_server_exit(struct nbd_server *server)
 	ck_assert_int_eq(rmdir(server->directory), 0);
 }
 
-static void run(const struct nbd_server *server, const char *const *arguments)
+/* @command, then @arguments, both up to NULL. */
+static void run(const char *const *command, const char *const *arguments)
 {
-	const char *argv[MAX_ARGUMENTS + 8] = { "nbdkit", "--foreground",
-						"--exit-with-parent", "--unix",
-						server->socket };
-	unsigned nr = 5;
+	const char *argv[MAX_ARGUMENTS + 1] = { NULL };
+	unsigned nr = 0;
 
+	while (*command)
+		argv[nr++] = *command++;
 	while (*arguments && nr < MAX_ARGUMENTS)
 		argv[nr++] = *arguments++;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	execvp(argv[0], (char *const *)argv);
 	_exit(127);
 }
@@ -62,7 +65,8 @@ static bool accepts(const struct nbd_server *server)
 	return r == 0;
 }
 
-bool nbd_server_start(struct nbd_server *server, const char *const *arguments)
+static bool start(struct nbd_server *server, const char *const *command,
+		  const char *const *arguments)
 {
 	int status;
 
@@ -70,18 +74,36 @@ bool nbd_server_start(struct nbd_server *server, const char *const *arguments)
 	server->pid = fork();
 	ck_assert_int_ge(server->pid, 0);
 	if (!server->pid)
-		run(server, arguments);
+		run(command, arguments);
 	for (unsigned i = 0; !accepts(server); i++) {
 		if (waitpid(server->pid, &status, WNOHANG) == server->pid) {
 			server->pid = 0;
 			ck_assert_int_eq(WEXITSTATUS(status), 127);
 			return false;
 		}
-		ck_assert_msg(i < 3000, "nbdkit does not come up");
+		ck_assert_msg(i < 3000, "%s does not come up", command[0]);
 		usleep(10000);
 	}
 
 	return true;
+}
+
+bool nbd_server_start(struct nbd_server *server, const char *const *arguments)
+{
+	const char *const command[] = { "nbdkit", "--foreground", "--unix",
+					server->socket, NULL };
+
+	return start(server, command, arguments);
+}
+
+bool nbd_server_start_qemu(struct nbd_server *server,
+			   const char *const *arguments)
+{
+	const char *const command[] = { "qemu-nbd",     "--persistent",
+					"--shared=8",   "--socket",
+					server->socket, NULL };
+
+	return start(server, command, arguments);
 }
 
 void nbd_server_kill(struct nbd_server *server)

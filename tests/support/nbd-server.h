@@ -1,5 +1,5 @@
 /*
- * nbd-server.h - an nbdkit for a test, on a socket of its own.
+ * nbd-server.h - an nbdkit or a qemu-nbd for a test, on a socket of its own.
  *
  * It goes away with the test that started it.
  */
@@ -26,6 +26,10 @@ void nbd_server_exit(struct nbd_server *server);
  * It accepts connections when this returns.  False: there is no nbdkit here.
  */
 bool nbd_server_start(struct nbd_server *server, const char *const *arguments);
+
+/* The same with qemu-nbd: its options, and the image. */
+bool nbd_server_start_qemu(struct nbd_server *server,
+			   const char *const *arguments);
 
 /* At once, as a crash would. */
 void nbd_server_kill(struct nbd_server *server);
