@@ -71,6 +71,13 @@ void tpi_deletion_reset(struct tp_pool *pool)
 	deletion->has_tree = false;
 }
 
+/* A quarter: as much may be dirty, as much frozen (mode.c). */
+unsigned tpi_deletion_nodes(const struct tp_pool *pool, unsigned most)
+{
+	return (unsigned)tpi_min((size_t)most,
+				 tpi_cache_limit(pool->cache) / 4);
+}
+
 int tpi_deletion_next_id(struct tp_pool *pool, uint64_t *id)
 {
 	struct tpi_metadata *md = &pool->metadata;
@@ -107,12 +114,13 @@ static int find_tree(struct tpi_deletion *deletion)
 	return 0;
 }
 
-/* What is left of it may go at once. */
-static int remove_tree(struct tpi_deletion *deletion, unsigned limit)
+/* What is left of it may go at once.  -EFBIG: it is too much. */
+static int remove_tree(struct tpi_deletion *deletion)
 {
 	struct tp_pool *pool = deletion->pool;
 	int r = tpi_metadata_delete_thin(&pool->metadata, deletion->tree.id,
-					 limit);
+					 tpi_deletion_nodes(pool,
+							    NODES_AT_ONCE));
 
 	if (!r)
 		tpi_deletion_reset(pool);
@@ -127,13 +135,13 @@ static int step(struct tpi_deletion *deletion)
 
 	if (r)
 		return r;
-	r = remove_tree(deletion, NODES_AT_ONCE);
+	r = remove_tree(deletion);
 	if (r != -EFBIG)
 		return r;
 	r = tpi_metadata_shrink_thin(&deletion->pool->metadata, &deletion->tree,
 				     &deletion->shrink);
 
-	return r == -ENODATA ? remove_tree(deletion, NODES_AT_ONCE) : r;
+	return r == -ENODATA ? remove_tree(deletion) : r;
 }
 
 static void retry(struct tpi_timer *timer)

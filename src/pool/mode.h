@@ -126,6 +126,10 @@ void tpi_deletion_start(struct tp_pool *pool);
 /* The next id that a thin to be emptied gets.  -EAGAIN. */
 int tpi_deletion_next_id(struct tp_pool *pool, uint64_t *id);
 
+/* How many nodes one step may delete: @most, or as many as find room in the
+ * cache together, beside what else is there. */
+unsigned tpi_deletion_nodes(const struct tp_pool *pool, unsigned most);
+
 /* Rolled back: start over. */
 void tpi_deletion_reset(struct tp_pool *pool);
 
