@@ -3,10 +3,10 @@
  * one; over an old pool, that one is whole, or gone.
  */
 #include <errno.h>
-#include <thinpool/check.h>
 #include <thinpool/thinpool.h>
 
 #include "simulator/bench.h"
+#include "simulator/sound.h"
 #include "support/run-tests.h"
 
 #define DATA_BYTES (8 << 20)
@@ -32,19 +32,6 @@ static struct tp_pool *open_pool(struct tp_simulator *from, int *error)
 	return pool;
 }
 
-static void check_metadata(struct tp_simulator *image)
-{
-	struct tp_check_options options = TP_CHECK_OPTIONS_INIT;
-	struct tp_check_report report = TP_CHECK_REPORT_INIT;
-
-	options.nr_threads = 1;
-	options.clock_wait = tp_simulator_clock_wait;
-	options.clock_context = image;
-	ck_assert_int_eq(
-		tp_check(tp_simulator_device(image, 0), &options, &report), 0);
-	ck_assert_int_eq(report.worst, TP_CHECK_CLEAN);
-}
-
 static void look_at(struct tp_simulator *image, bool had_pool)
 {
 	struct tp_pool_status status = TP_POOL_STATUS_INIT;
@@ -62,7 +49,7 @@ static void look_at(struct tp_simulator *image, bool had_pool)
 	nr_old += status.nr_thins == 1;
 	nr_new += status.nr_thins == 0;
 	ck_assert_int_eq(tp_pool_close(pool), 0);
-	check_metadata(image);
+	assert_metadata_is_sound(image);
 }
 
 static void observe(void *context, const struct tp_simulated_event *event)
