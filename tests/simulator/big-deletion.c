@@ -84,21 +84,25 @@ static void cut_power(struct sim_world *w)
 	ck_ok(tp_simulator_power_on(w->simulator, NULL, NULL));
 }
 
-/* What power left: it is as it may be, and goes on. */
+/* What power left goes on, if it has to.  The others are looked at in the end:
+ * while they are read, the thin would be emptied. */
 static void open_and_go_on(struct story *story, struct sim_world *image,
 			   struct big_promise *promise)
 {
 	struct stats *stats = story->stats;
+	uint64_t nr_used;
 	bool changed;
 
 	assert_metadata_is_sound(image->simulator);
 	big_pool_open(image);
-	if (big_pool_check(image, &story->pool, promise,
-			   story->how->read_one_in)) {
+	nr_used = used(image, &changed);
+	if (big_pool_has_thin(image, promise)) {
 		stats->nr_whole++;
+		big_pool_check(image, &story->pool, promise,
+			       story->how->read_one_in);
 		ck_ok(tp_pool_delete_thin(image->pool, BIG_THIN));
 		promise->deleted = true;
-	} else if (used(image, &changed) != big_pool_used_without_it(image)) {
+	} else if (nr_used != big_pool_used_without_it(image)) {
 		stats->nr_partial++;
 	} else {
 		stats->nr_emptied++;

@@ -254,8 +254,7 @@ static int note_id(const struct tp_thin_info *info, void *context)
 	return 0;
 }
 
-bool big_pool_check(struct sim_world *w, const struct big_pool *pool,
-		    const struct big_promise *promise, unsigned one_in)
+bool big_pool_has_thin(struct sim_world *w, const struct big_promise *promise)
 {
 	bool exists[BIG_NR_IDS] = { false };
 
@@ -263,12 +262,17 @@ bool big_pool_check(struct sim_world *w, const struct big_pool *pool,
 	ck_assert_msg(!promise->deleted || !exists[BIG_THIN],
 		      "K3: the deleted thin has returned");
 	ck_assert(exists[BIG_SNAPSHOT] && exists[BIG_WRITER]);
-	if (exists[BIG_THIN])
+
+	return exists[BIG_THIN];
+}
+
+void big_pool_check(struct sim_world *w, const struct big_pool *pool,
+		    const struct big_promise *promise, unsigned one_in)
+{
+	if (big_pool_has_thin(w, promise))
 		check_mapped(w, pool, BIG_THIN, 0, one_in);
 	check_mapped(w, pool, BIG_SNAPSHOT, FIRST_SHARED, one_in);
 	check_writer(w, promise);
-
-	return exists[BIG_THIN];
 }
 
 uint64_t big_pool_used_without_it(struct sim_world *w)

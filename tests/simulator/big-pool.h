@@ -41,13 +41,15 @@ struct tp_thin *big_pool_open_thin(struct sim_world *w, uint32_t id);
 void big_pool_fill_write(char sector[512], unsigned n);
 uint64_t big_pool_write_offset(unsigned n);
 
+/* Whether BIG_THIN is there, which it may not be once it was deleted (K3). */
+bool big_pool_has_thin(struct sim_world *w, const struct big_promise *promise);
+
 /*
- * The pool, just opened, holds what was promised: BIG_THIN whole or not at all
- * (K3), BIG_SNAPSHOT as ever (N2), of BIG_WRITER what is durable (S1) and
- * nothing that was another's (6.6).  One in @one_in sectors of the first two is
- * read.  Whether BIG_THIN is there.
+ * The pool holds what was promised: BIG_THIN whole or not at all (K3),
+ * BIG_SNAPSHOT as ever (N2), of BIG_WRITER what is durable (S1) and nothing
+ * that was another's (6.6).  One in @one_in sectors of the first two is read.
  */
-bool big_pool_check(struct sim_world *w, const struct big_pool *pool,
+void big_pool_check(struct sim_world *w, const struct big_pool *pool,
 		    const struct big_promise *promise, unsigned one_in);
 
 /* The data blocks that are used when BIG_THIN has been emptied. */

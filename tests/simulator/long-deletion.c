@@ -23,6 +23,6 @@ END_TEST
 int main(void)
 {
 	return RUN_TESTS(
-		"deletion", 4,
+		"deletion", 2,
 		test_a_big_thin_is_whole_or_gone_and_leaves_nothing_when_power_fails);
 }
