@@ -44,6 +44,12 @@ static void committed(struct tpi_commit_waiter *waiter, int error)
 	finish(tpi_container_of(waiter, struct tpi_call, waiter), error);
 }
 
+bool tpi_call_saw_failed_flush(const struct tpi_call *call)
+{
+	return atomic_load(&call->pool->nr_failed_flushes) !=
+	       call->nr_failed_flushes;
+}
+
 static int refuse(const struct tpi_call *call)
 {
 	struct tp_pool *pool = call->pool;
@@ -57,6 +63,8 @@ static int refuse(const struct tpi_call *call)
 				 "the pool is in mode '%s', in which nothing "
 				 "may be changed",
 				 tp_pool_mode_name(pool->mode));
+	if (!call->even_if_suspended && tpi_call_saw_failed_flush(call))
+		return tpi_error(-EIO, "the data device failed to flush");
 
 	return 0;
 }
@@ -139,6 +147,7 @@ static int carry_out(struct tp_pool *pool, struct tpi_call *call,
 	tpi_task_init(&call->task, start);
 	tpi_list_init(&call->entry);
 	call->pool = pool;
+	call->nr_failed_flushes = atomic_load(&pool->nr_failed_flushes);
 	call->step = step_fn;
 	call->waiter.committed = committed;
 	if (pool->host_driven || tpi_loop_is_here(&pool->loop))

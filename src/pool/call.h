@@ -22,10 +22,11 @@ struct tpi_call {
 	void (*undo)(struct tpi_call *call); /* when it fails; or NULL */
 	int result;
 	bool changing, committing;
-	bool even_if_suspended; /* resume, and what close does */
-	bool no_commit;         /* the step sees to that itself */
-	bool any_mode;          /* the step looks at the mode itself */
-	bool ignores_hold;      /* it holds the others' changes itself */
+	bool even_if_suspended;     /* resume, and what close does */
+	bool no_commit;             /* the step sees to that itself */
+	bool any_mode;              /* the step looks at the mode itself */
+	bool ignores_hold;          /* it holds the others' changes itself */
+	uint64_t nr_failed_flushes; /* of the pool, when it was made */
 	struct tpi_commit_waiter waiter;
 	char sentence[256]; /* why it failed */
 	_Atomic bool done;
@@ -37,6 +38,10 @@ int tpi_call_ask(struct tp_pool *pool, struct tpi_call *call,
 		 int (*step)(struct tpi_call *call));
 int tpi_call_change(struct tp_pool *pool, struct tpi_call *call,
 		    int (*step)(struct tpi_call *call));
+
+/* Has a data flush failed since?  Then what was written before the call may be
+ * gone, and it must not say that all is durable. */
+bool tpi_call_saw_failed_flush(const struct tpi_call *call);
 
 /* On the loop: go on with a call that was -EINPROGRESS. */
 void tpi_call_continue(struct tpi_call *call);

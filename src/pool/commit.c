@@ -285,6 +285,20 @@ void tpi_commit_hook_ended(struct tp_pool *pool, int error)
 	part_written(pool, error);
 }
 
+/* The rollback begins at once, and waits for what is under way. */
+void tpi_commit_data_lost(struct tp_pool *pool, int error)
+{
+	struct tpi_commit *commit = &pool->commit;
+	bool is_writing = commit->stage == TPI_COMMIT_WRITE;
+
+	if (is_writing && !commit->error)
+		commit->error = error;
+	if (is_writing || pool->metadata.changed)
+		tpi_abort(pool);
+	else
+		tell(&commit->waiters, &commit->bios, error);
+}
+
 static void write_out(struct tp_pool *pool)
 {
 	struct tpi_commit *commit = &pool->commit;

@@ -111,6 +111,10 @@ bool tpi_commit_is_quiet(const struct tp_pool *pool);
 void tpi_commit_start_tick(struct tp_pool *pool);
 void tpi_commit_stop_tick(struct tp_pool *pool);
 
+/* A data flush beside the commits failed, and what was written may be gone:
+ * what is not known to be flushed is given up, and who waits is told. */
+void tpi_commit_data_lost(struct tp_pool *pool, int error);
+
 /* Fail all who wait: an abort. */
 void tpi_commit_fail_waiters(struct tp_pool *pool, int error);
 

@@ -153,13 +153,19 @@ bool tpi_flush_is_needed(struct tp_pool *pool)
 
 static void start(struct tpi_flushes *flushes);
 
-static void end_batch(struct tpi_flushes *flushes, int error)
+/* Another flush may have failed since the bio asked for this one. */
+static void end_bio(struct tp_bio *bio, int error)
+{
+	if (!error && tpi_bio(bio)->thin->state->lost_writes)
+		error = -EIO;
+	tpi_bio_flushed(bio, error);
+}
+
+static void tell(struct tpi_list *waiters, int error)
 {
 	struct tpi_list *entry;
 
-	while ((entry = tpi_list_pop(&flushes->flushing_bios)))
-		tpi_bio_flushed(tpi_bio_of_task(entry), error);
-	while ((entry = tpi_list_pop(&flushes->flushing_waiters))) {
+	while ((entry = tpi_list_pop(waiters))) {
 		struct tpi_commit_waiter *waiter = tpi_container_of(
 			entry, struct tpi_commit_waiter, entry);
 
@@ -167,16 +173,25 @@ static void end_batch(struct tpi_flushes *flushes, int error)
 	}
 }
 
+static void end_batch(struct tpi_flushes *flushes, int error)
+{
+	struct tpi_list *entry;
+
+	while ((entry = tpi_list_pop(&flushes->flushing_bios)))
+		end_bio(tpi_bio_of_task(entry), error);
+	tell(&flushes->flushing_waiters, error);
+}
+
 /*
  * The device may have dropped what a block that is not committed yet was filled
  * with; mapped all the same, it would show what somebody else had left there.
- * Blocks still in preparation find out by the count.
+ * Nor may calls be told that all is durable, if they asked before it failed.
+ * Blocks still in preparation, and calls on their way, find out by the count.
  */
-static void give_up_new_blocks(struct tp_pool *pool)
+static void give_up_unflushed(struct tpi_flushes *flushes, int error)
 {
-	pool->nr_failed_flushes++;
-	if (pool->metadata.changed || pool->commit.stage == TPI_COMMIT_WRITE)
-		tpi_abort(pool);
+	tell(&flushes->waiters, error);
+	tpi_commit_data_lost(flushes->pool, error);
 }
 
 static void flushed(struct tp_device_request *request, int status)
@@ -190,9 +205,11 @@ static void flushed(struct tp_device_request *request, int status)
 		tpi_error(status, "the data device failed to flush: %s",
 			  tp_strerror(status));
 	tpi_flush_ended(pool, status);
+	if (status)
+		atomic_fetch_add(&pool->nr_failed_flushes, 1);
 	end_batch(flushes, status);
 	if (status)
-		give_up_new_blocks(pool);
+		give_up_unflushed(flushes, status);
 	start(flushes);
 	tpi_quiet_look(pool);
 }

@@ -545,7 +545,8 @@ static void close_committed(struct tpi_commit_waiter *waiter, int error)
 		tpi_container_of(waiter, struct close_call, committed);
 
 	close->ended = true;
-	close->error = error;
+	if (!close->error)
+		close->error = error;
 	tpi_call_continue(&close->call);
 }
 
@@ -559,6 +560,8 @@ static bool has_something_to_flush(struct tp_pool *pool)
 static void start_closing(struct tp_pool *pool, struct close_call *close)
 {
 	close->started = true;
+	if (tpi_call_saw_failed_flush(&close->call))
+		close->error = -EIO;
 	pool->closing = true;
 	tpi_commit_stop_tick(pool);
 	tpi_timer_cancel(&pool->no_space_timer);

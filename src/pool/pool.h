@@ -151,8 +151,8 @@ struct tp_pool {
 	bool needs_check, error_if_no_space;
 	bool low_water_triggered, low_metadata_triggered;
 	bool aborting;
-	uint64_t generation;        /* how often it was rolled back */
-	uint64_t nr_failed_flushes; /* of the data device, beside commits */
+	uint64_t generation;                /* how often it was rolled back */
+	_Atomic uint64_t nr_failed_flushes; /* of data, beside commits */
 	unsigned nr_suspends;
 	struct tpi_timer no_space_timer;
 	struct tpi_list no_space; /* bios that wait for space */

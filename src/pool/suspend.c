@@ -61,7 +61,8 @@ static int commit(struct tp_pool *pool, struct suspend_call *suspend)
 	tpi_hold_changes(pool);
 	suspend->call.ignores_hold = true;
 	/* What was given up meanwhile is not committed. */
-	if (suspend->may_commit && pool->mode >= TP_MODE_READ_ONLY)
+	if ((suspend->may_commit && pool->mode >= TP_MODE_READ_ONLY) ||
+	    tpi_call_saw_failed_flush(&suspend->call))
 		suspend->error = -EIO;
 	if (pool->mode == TP_MODE_FAILED) {
 		suspend->stage = SUSPEND_QUIET;

@@ -634,6 +634,110 @@ START_TEST(test_a_commit_that_fails_while_a_rollback_waits_for_it_ends_both)
 }
 END_TEST
 
+/*---------------------------- beside a flush that fails --------------------*/
+
+/* Two thins of which the first has changed in place, and a flush of the second
+ * that fails when data flushes are let go. */
+static void begin_failing_flush(struct tp_thin *thins[2], struct io *flush,
+				int kind)
+{
+	begin_with_queue(kind);
+	for (unsigned i = 0; i < 2; i++)
+		thins[i] = world_filled_thin(&w, i, THIN_BYTES, 1 + 4 * i);
+	ck_ok(tp_pool_commit(w.pool));
+	thin_fill(thins[0], 0, WORLD_BLOCK, 2);
+	observer_fail(&w.data, OPS(TP_FLUSH), 0, 1, -EIO);
+	observer_hold(&w.data, OPS(TP_FLUSH));
+	io_submit_flush(flush, queue, thins[1]);
+	world_until(&w, w.data.nr_held == 1);
+}
+
+static void end_failing_flush(struct tp_thin *thins[2])
+{
+	end_queue();
+	thins_close(thins[0], thins[1]);
+	world_end_unchecked(&w);
+}
+
+/* F-06, M6: what the commit maps may be gone although its own flush, begun
+ * before the other failed, ends well. */
+START_TEST(test_a_commit_beside_a_data_flush_that_fails_is_given_up)
+{
+	struct tp_thin *thins[2];
+	struct io failing, flush;
+
+	begin_failing_flush(thins, &failing, _i);
+	thin_fill(thins[0], 8 * WORLD_BLOCK, 512, 2);
+	io_log_clear(&w.log);
+	io_submit_flush(&flush, queue, thins[0]);
+	world_until(&w, w.data.nr_held == 2);
+	ck_assert(observer_release_one(&w.data, OPS(TP_FLUSH)));
+	ck_assert_int_eq(io_wait(&w, &failing, queue), -EIO);
+	commit_go_on(&w);
+	ck_assert_int_eq(io_wait(&w, &flush, queue), -EIO);
+
+	/* The one superblock that is written says needs_check. */
+	ck_assert_int_eq(world_status(&w).mode, TP_MODE_READ_ONLY);
+	ck_assert(world_status(&w).needs_check);
+	ck_assert_uint_eq(nr_superblocks(&w.log), 1);
+	thin_verify_zero(thins[0], 8 * WORLD_BLOCK, 512);
+	end_failing_flush(thins);
+}
+END_TEST
+
+/* F-07, B-FLUSH-10: it was asked for before its thin was marked, and comes after
+ * the failure; who wrote nothing goes on. */
+START_TEST(test_a_flush_that_waits_for_one_that_fails_is_no_success)
+{
+	struct tp_thin *thins[2];
+	struct io failing, waiting, other;
+
+	begin_failing_flush(thins, &failing, _i);
+	io_submit_flush(&waiting, queue, thins[0]);
+	io_submit_flush(&other, queue, thins[1]);
+	world_idle(&w);
+	commit_go_on(&w);
+	ck_assert_int_eq(io_wait(&w, &failing, queue), -EIO);
+	ck_assert_int_eq(io_wait(&w, &waiting, queue), -EIO);
+	ck_ok(io_wait(&w, &other, queue));
+	ck_assert_int_eq(world_status(&w).mode, TP_MODE_WRITE);
+	end_failing_flush(thins);
+}
+END_TEST
+
+static int commit(void *context)
+{
+	(void)context;
+
+	return tp_pool_commit(w.pool);
+}
+
+/* S3: it would seal what the device has dropped. */
+START_TEST(test_a_call_that_waits_for_a_flush_that_fails_is_no_success)
+{
+	int (*const calls[])(void *context) = { commit, flush_data };
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct tp_thin *thins[2];
+		struct io failing;
+		struct call call;
+
+		begin_failing_flush(thins, &failing, OWN_THREAD);
+		call_begin(&call, calls[i], NULL);
+		world_idle(&w);
+		ck_assert(!call.returned);
+		commit_go_on(&w);
+		ck_assert_int_eq(call_end(&call), -EIO);
+		ck_assert_int_eq(io_wait(&w, &failing, queue), -EIO);
+
+		/* Who asks now has been told of what was lost. */
+		ck_assert(thin_info(thins[0]).lost_writes);
+		ck_ok(tp_pool_commit(w.pool));
+		end_failing_flush(thins);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	int of_either_kind = RUN_TESTS(
@@ -645,13 +749,16 @@ int main(void)
 		test_a_flush_that_comes_after_the_data_flush_does_not_join_it,
 		test_with_nothing_to_commit_the_metadata_device_is_left_alone,
 		test_a_transaction_that_fails_takes_the_next_with_it,
-		test_a_commit_that_fails_while_a_rollback_waits_for_it_ends_both);
+		test_a_commit_that_fails_while_a_rollback_waits_for_it_ends_both,
+		test_a_commit_beside_a_data_flush_that_fails_is_given_up,
+		test_a_flush_that_waits_for_one_that_fails_is_no_success);
 	int with_calls = RUN_TESTS(
 		"pipeline-calls", 1,
 		test_a_snapshot_is_taken_while_the_last_transaction_is_being_written,
 		test_setting_a_hook_waits_for_the_one_that_runs,
 		test_a_host_may_flush_the_data_device,
-		test_a_call_fails_with_the_transaction_before_its_own);
+		test_a_call_fails_with_the_transaction_before_its_own,
+		test_a_call_that_waits_for_a_flush_that_fails_is_no_success);
 
 	return of_either_kind | with_calls;
 }
