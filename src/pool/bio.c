@@ -187,10 +187,14 @@ void tpi_bio_fail(struct tp_bio *bio, int error)
 		tpi_loop_ready(&room->thin->pool->loop, &room->task);
 }
 
+/* A flush that ends well is worth nothing to a thin whose writes another one,
+ * that failed meanwhile, may have dropped (B-FLUSH-10). */
 void tpi_bio_flushed(struct tp_bio *bio, int error)
 {
 	struct tpi_bio *room = tpi_bio(bio);
 
+	if (!error && room->thin->state->lost_writes)
+		error = -EIO;
 	if (error && !room->error)
 		room->error = tpi_bio_error(error);
 	room->task.run = run;

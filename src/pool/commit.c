@@ -279,9 +279,8 @@ static void metadata_written(void *context, int error)
 	part_written(context, error);
 }
 
-void tpi_commit_hook_ended(struct tp_pool *pool, int error)
+void tpi_commit_data_flushed(struct tp_pool *pool, int error)
 {
-	tpi_flush_ended(pool, error);
 	part_written(pool, error);
 }
 
@@ -310,7 +309,7 @@ static void write_out(struct tp_pool *pool)
 	 * may run inline, beside what is already on its way. */
 	commit->nr_pending = 3;
 	tpi_cache_write_frozen(pool->cache, metadata_written, pool);
-	tpi_flush_began(pool);
+	tpi_flush_began(pool, TPI_FLUSH_OF_COMMIT);
 	tpi_hook_run(pool);
 	part_written(pool, 0);
 }

@@ -12,18 +12,25 @@
  * device may have dropped what it could not write.  So it is kept of each thin
  * whether writes have ended since a flush that ended well began, and a failure
  * marks all of those (B-FLUSH-10).  For the same reason a transaction that it
- * was not asked for, but whose new blocks it may have lost, is given up (F-06).
+ * was not asked for, but whose new blocks it may have lost, is given up (F-06);
+ * and two flushes that are under way together, a commit's and one that was asked
+ * for, end together, and fail together: what one of them has dropped the other
+ * reports as flushed, and which of them the device ended first is not known.
  */
 #include <stdlib.h>
 
 #include "pool/bio.h"
 #include "pool/mode.h"
 
+struct flight {
+	bool under_way, ended;
+	int error;
+};
+
 struct tpi_flushes {
 	struct tp_pool *pool;
-	struct tp_device_request request;
-	bool busy;
-	unsigned nr_under_way; /* of any kind */
+	struct tp_device_request request; /* of those asked for */
+	struct flight flights[TPI_NR_FLUSH_KINDS];
 
 	/* For the next flush, and for the one under way. */
 	struct tpi_list bios, waiters;
@@ -100,9 +107,9 @@ static void begin_for(struct tpi_thin_state *state, void *context)
 	state->wrote = false;
 }
 
-void tpi_flush_began(struct tp_pool *pool)
+void tpi_flush_began(struct tp_pool *pool, enum tpi_flush_kind kind)
 {
-	pool->flushes->nr_under_way++;
+	pool->flushes->flights[kind] = (struct flight){ .under_way = true };
 	tpi_thins_each(pool, begin_for, NULL);
 }
 
@@ -122,14 +129,48 @@ static void fail_for(struct tpi_thin_state *state, void *context)
 	tpi_thin_publish(state);
 }
 
-/* With another one under way it is not known which of the two the marks are
- * for: they stay, to be on the safe side. */
-void tpi_flush_ended(struct tp_pool *pool, int error)
+static void end_asked_for(struct tp_pool *pool, int error);
+
+static bool all_have_ended(const struct tpi_flushes *flushes)
 {
-	if (--pool->flushes->nr_under_way == 0 && !error)
-		tpi_thins_each(pool, succeed_for, NULL);
-	if (error)
-		tpi_thins_each(pool, fail_for, NULL);
+	for (unsigned i = 0; i < TPI_NR_FLUSH_KINDS; i++)
+		if (flushes->flights[i].under_way && !flushes->flights[i].ended)
+			return false;
+
+	return true;
+}
+
+static int common_error(const struct tpi_flushes *flushes)
+{
+	for (unsigned i = 0; i < TPI_NR_FLUSH_KINDS; i++)
+		if (flushes->flights[i].under_way && flushes->flights[i].error)
+			return flushes->flights[i].error;
+
+	return 0;
+}
+
+/* The asked-for one stays under way until those who asked know. */
+static void end_flights(struct tp_pool *pool, int error)
+{
+	struct flight *flights = pool->flushes->flights;
+
+	tpi_thins_each(pool, error ? fail_for : succeed_for, NULL);
+	if (flights[TPI_FLUSH_OF_COMMIT].under_way) {
+		flights[TPI_FLUSH_OF_COMMIT].under_way = false;
+		tpi_commit_data_flushed(pool, error);
+	}
+	if (flights[TPI_FLUSH_ASKED_FOR].under_way)
+		end_asked_for(pool, error);
+}
+
+void tpi_flush_ended(struct tp_pool *pool, enum tpi_flush_kind kind, int error)
+{
+	struct tpi_flushes *flushes = pool->flushes;
+
+	flushes->flights[kind].ended = true;
+	flushes->flights[kind].error = error;
+	if (all_have_ended(flushes))
+		end_flights(pool, common_error(flushes));
 }
 
 static void ask_whether_needed(struct tpi_thin_state *state, void *context)
@@ -153,14 +194,6 @@ bool tpi_flush_is_needed(struct tp_pool *pool)
 
 static void start(struct tpi_flushes *flushes);
 
-/* Another flush may have failed since the bio asked for this one. */
-static void end_bio(struct tp_bio *bio, int error)
-{
-	if (!error && tpi_bio(bio)->thin->state->lost_writes)
-		error = -EIO;
-	tpi_bio_flushed(bio, error);
-}
-
 static void tell(struct tpi_list *waiters, int error)
 {
 	struct tpi_list *entry;
@@ -178,7 +211,7 @@ static void end_batch(struct tpi_flushes *flushes, int error)
 	struct tpi_list *entry;
 
 	while ((entry = tpi_list_pop(&flushes->flushing_bios)))
-		end_bio(tpi_bio_of_task(entry), error);
+		tpi_bio_flushed(tpi_bio_of_task(entry), error);
 	tell(&flushes->flushing_waiters, error);
 }
 
@@ -194,37 +227,39 @@ static void give_up_unflushed(struct tpi_flushes *flushes, int error)
 	tpi_commit_data_lost(flushes->pool, error);
 }
 
+static void end_asked_for(struct tp_pool *pool, int error)
+{
+	if (error)
+		tpi_error(error, "the data device failed to flush: %s",
+			  tp_strerror(error));
+	if (error)
+		atomic_fetch_add(&pool->nr_failed_flushes, 1);
+	end_batch(pool->flushes, error);
+	pool->flushes->flights[TPI_FLUSH_ASKED_FOR].under_way = false;
+	if (error)
+		give_up_unflushed(pool->flushes, error);
+	start(pool->flushes);
+	tpi_quiet_look(pool);
+}
+
 static void flushed(struct tp_device_request *request, int status)
 {
 	struct tpi_flushes *flushes =
 		tpi_container_of(request, struct tpi_flushes, request);
-	struct tp_pool *pool = flushes->pool;
 
-	flushes->busy = false;
-	if (status)
-		tpi_error(status, "the data device failed to flush: %s",
-			  tp_strerror(status));
-	tpi_flush_ended(pool, status);
-	if (status)
-		atomic_fetch_add(&pool->nr_failed_flushes, 1);
-	end_batch(flushes, status);
-	if (status)
-		give_up_unflushed(flushes, status);
-	start(flushes);
-	tpi_quiet_look(pool);
+	tpi_flush_ended(flushes->pool, TPI_FLUSH_ASKED_FOR, status);
 }
 
 static void start(struct tpi_flushes *flushes)
 {
 	struct tp_pool *pool = flushes->pool;
 
-	if (flushes->busy || (tpi_list_empty(&flushes->bios) &&
-			      tpi_list_empty(&flushes->waiters)))
+	if (tpi_flush_is_busy(pool) || (tpi_list_empty(&flushes->bios) &&
+					tpi_list_empty(&flushes->waiters)))
 		return;
-	flushes->busy = true;
 	tpi_list_splice(&flushes->flushing_bios, &flushes->bios);
 	tpi_list_splice(&flushes->flushing_waiters, &flushes->waiters);
-	tpi_flush_began(pool);
+	tpi_flush_began(pool, TPI_FLUSH_ASKED_FOR);
 	flushes->request = (struct tp_device_request){
 		.op = TP_FLUSH,
 		.done = flushed,
@@ -240,7 +275,7 @@ void tpi_flush_wait(struct tp_pool *pool, struct tpi_commit_waiter *waiter)
 
 bool tpi_flush_is_busy(const struct tp_pool *pool)
 {
-	return pool->flushes->busy;
+	return pool->flushes->flights[TPI_FLUSH_ASKED_FOR].under_way;
 }
 
 /*---------------------------- bios -----------------------------------------*/

@@ -103,7 +103,7 @@ static void hook_done(struct tpi_task *task)
 	struct tpi_hook *hook = tpi_container_of(task, struct tpi_hook, done);
 	struct tp_pool *pool = tpi_container_of(hook, struct tp_pool, hook);
 
-	tpi_commit_hook_ended(pool, as_error(hook->result));
+	tpi_flush_ended(pool, TPI_FLUSH_OF_COMMIT, as_error(hook->result));
 }
 
 static void *hook_main(void *context)
@@ -131,8 +131,8 @@ static void data_flushed(struct tp_device_request *request, int status)
 	struct tpi_hook *hook =
 		tpi_container_of(request, struct tpi_hook, request);
 
-	tpi_commit_hook_ended(tpi_container_of(hook, struct tp_pool, hook),
-			      status);
+	tpi_flush_ended(tpi_container_of(hook, struct tp_pool, hook),
+			TPI_FLUSH_OF_COMMIT, status);
 }
 
 static void run_default(struct tp_pool *pool)

@@ -83,9 +83,8 @@ void tpi_hook_exit(struct tp_pool *pool);
 /* Flush the data device in the thread that runs the hook. */
 int tpi_hook_flush(struct tp_pool *pool);
 
-/* Run the pre-commit hook, or the default; tpi_commit_hook_ended() follows. */
+/* Run the pre-commit hook, or the default; tpi_flush_ended() follows. */
 void tpi_hook_run(struct tp_pool *pool);
-void tpi_commit_hook_ended(struct tp_pool *pool, int error);
 
 /* Does the calling thread run the pool's hook now? */
 bool tpi_hook_is_here(struct tp_pool *pool);
@@ -103,9 +102,18 @@ void tpi_flush_bio(struct tp_bio *bio);
  * Through @waiter, which is not a commit's here. */
 void tpi_flush_wait(struct tp_pool *pool, struct tpi_commit_waiter *waiter);
 
-/* A data flush begins, of whatever kind; and how it ended (B-FLUSH-10). */
-void tpi_flush_began(struct tp_pool *pool);
-void tpi_flush_ended(struct tp_pool *pool, int error);
+/* At most one of each kind is under way. */
+enum tpi_flush_kind {
+	TPI_FLUSH_ASKED_FOR,
+	TPI_FLUSH_OF_COMMIT, /* the hook */
+	TPI_NR_FLUSH_KINDS,
+};
+
+/* A data flush begins; and how it ended (B-FLUSH-10).  The commit is told of its
+ * own by tpi_commit_data_flushed(), perhaps later, perhaps by another error. */
+void tpi_flush_began(struct tp_pool *pool, enum tpi_flush_kind kind);
+void tpi_flush_ended(struct tp_pool *pool, enum tpi_flush_kind kind, int error);
+void tpi_commit_data_flushed(struct tp_pool *pool, int error);
 
 /* Some thin has writes that ended and that no flush made durable. */
 bool tpi_flush_is_needed(struct tp_pool *pool);
