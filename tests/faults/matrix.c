@@ -387,6 +387,18 @@ static const int
 		       -ECANCELED, 512 /* less than all */ };
 #define NR_STATUSES (sizeof(statuses) / sizeof(statuses[0]))
 
+/* Want of memory for good, in the background: that goes on being tried, and ends
+ * with the want.  For that see memory/deletion. */
+static int status_of(const struct matrix *matrix, unsigned nr)
+{
+	int status = statuses[nr % NR_STATUSES];
+
+	if (matrix->scenario->outset & OUTSET_BIG && status == -ENOMEM)
+		return -EIO;
+
+	return status;
+}
+
 static void run_variants(struct matrix *matrix)
 {
 	struct fault *fault = &matrix->fault;
@@ -397,7 +409,7 @@ static void run_variants(struct matrix *matrix)
 		nr_variants = fault->op == TP_WRITE ? 2 * NR_STATUSES
 						    : NR_STATUSES;
 	for (unsigned i = 0; i < nr_variants; i++) {
-		fault->status = statuses[(nr + i) % NR_STATUSES];
+		fault->status = status_of(matrix, nr + i);
 		fault->arrival = (nr + i) % 3;
 		describe(matrix);
 		run_case(matrix);

@@ -672,8 +672,8 @@ START_TEST(test_a_commit_beside_a_data_flush_that_fails_is_given_up)
 	io_submit_flush(&flush, queue, thins[0]);
 	world_until(&w, w.data.nr_held == 2);
 	ck_assert(observer_release_one(&w.data, OPS(TP_FLUSH)));
-	ck_assert_int_eq(io_wait(&w, &failing, queue), -EIO);
 	commit_go_on(&w);
+	ck_assert_int_eq(io_wait(&w, &failing, queue), -EIO);
 	ck_assert_int_eq(io_wait(&w, &flush, queue), -EIO);
 
 	/* The one superblock that is written says needs_check. */
@@ -681,6 +681,37 @@ START_TEST(test_a_commit_beside_a_data_flush_that_fails_is_given_up)
 	ck_assert(world_status(&w).needs_check);
 	ck_assert_uint_eq(nr_superblocks(&w.log), 1);
 	thin_verify_zero(thins[0], 8 * WORLD_BLOCK, 512);
+	end_failing_flush(thins);
+}
+END_TEST
+
+/* F-06, S2: nor is it known that the one asked for, whose success is heard of
+ * first, ended first. */
+START_TEST(test_a_flush_beside_a_commits_that_fails_is_no_success)
+{
+	struct tp_thin *thins[2];
+	struct io flush, committing;
+
+	begin_with_queue(_i);
+	for (unsigned i = 0; i < 2; i++)
+		thins[i] = world_filled_thin(&w, i, THIN_BYTES, 1 + 4 * i);
+	ck_ok(tp_pool_commit(w.pool));
+	thin_fill(thins[0], 0, WORLD_BLOCK, 2);
+	observer_fail(&w.data, OPS(TP_FLUSH), 1, 1, -EIO);
+	observer_hold(&w.data, OPS(TP_FLUSH));
+	io_submit_flush(&flush, queue, thins[0]);
+	world_until(&w, w.data.nr_held == 1);
+	thin_fill(thins[1], 8 * WORLD_BLOCK, 512, 2);
+	io_submit_flush(&committing, queue, thins[1]);
+	world_until(&w, w.data.nr_held == 2);
+
+	ck_assert(observer_release_one(&w.data, OPS(TP_FLUSH)));
+	world_idle(&w);
+	ck_assert(!io_has_ended(&flush, queue));
+	commit_go_on(&w);
+	ck_assert_int_eq(io_wait(&w, &flush, queue), -EIO);
+	ck_assert_int_eq(io_wait(&w, &committing, queue), -EIO);
+	ck_assert_int_eq(world_status(&w).mode, TP_MODE_READ_ONLY);
 	end_failing_flush(thins);
 }
 END_TEST
@@ -751,6 +782,7 @@ int main(void)
 		test_a_transaction_that_fails_takes_the_next_with_it,
 		test_a_commit_that_fails_while_a_rollback_waits_for_it_ends_both,
 		test_a_commit_beside_a_data_flush_that_fails_is_given_up,
+		test_a_flush_beside_a_commits_that_fails_is_no_success,
 		test_a_flush_that_waits_for_one_that_fails_is_no_success);
 	int with_calls = RUN_TESTS(
 		"pipeline-calls", 1,
