@@ -60,7 +60,6 @@ struct block {
 	struct iovec iov;
 	int error;
 	bool replaced; /* out of the table: tell that it came, no more */
-	bool ignored;  /* nor even that */
 };
 
 /* A run of frozen blocks on its way to the device. */
@@ -366,7 +365,7 @@ void tpi_cache_clear(struct tpi_cache *cache)
 
 	tpi_assert(!cache->done);
 	tpi_list_each(entry, following, &cache->arrivals) block_of(entry)
-		->replaced = block_of(entry)->ignored = true;
+		->replaced = true;
 	destroy_all(&cache->failed);
 	destroy_all(&cache->lru);
 	destroy_all(&cache->pinned);
@@ -469,14 +468,13 @@ static void read_done(struct tp_device_request *request, int status)
 	struct block *block = request->context;
 	struct tpi_cache *cache = block->cache;
 	tp_mblock number = block->number;
-	bool ignored = block->ignored;
 
 	cache->nr_arrivals--;
 	if (block->replaced)
 		block_destroy(block);
 	else
 		take_in(block, status);
-	if (cache->arrived && !ignored)
+	if (cache->arrived)
 		cache->arrived(cache->arrived_context, number);
 }
 

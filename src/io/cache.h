@@ -114,8 +114,9 @@ void tpi_cache_set_reserve(struct tpi_cache *cache, size_t nr);
 /* Fill it up.  0: there is memory for @nr blocks now; -ENOMEM: for fewer. */
 int tpi_cache_make_room(struct tpi_cache *cache, size_t nr);
 
-/* Forget everything: an abort.  No write is under way; reads that are will be
- * ignored when they come. */
+/* Forget everything: an abort.  No write is under way.  Of reads that are, it is
+ * told that they came, for somebody may wait until the device has nothing more
+ * of ours; what they bring is ignored. */
 void tpi_cache_clear(struct tpi_cache *cache);
 
 /* Is a read or a write under way? */

@@ -769,6 +769,49 @@ START_TEST(test_a_call_that_waits_for_a_flush_that_fails_is_no_success)
 }
 END_TEST
 
+static int close_pool(void *context)
+{
+	(void)context;
+
+	return tp_pool_close(w.pool);
+}
+
+/* F-29: a read that a rollback has made pointless is still the device's. */
+START_TEST(test_a_close_waits_for_a_read_that_was_forgotten)
+{
+	struct tp_thin *thin, *other;
+	struct call call;
+	struct io read;
+
+	world_begin(&w, OWN_THREAD);
+	thin = world_filled_thin(&w, 0, THIN_BYTES, 1);
+	other = world_filled_thin(&w, 1, THIN_BYTES, 5);
+	thins_close(thin, other);
+	world_reopen(&w);
+	thin = world_open_thin(&w, 0, THIN_BYTES);
+	other = world_open_thin(&w, 1, THIN_BYTES);
+	ck_ok(tp_queue_create(w.pool, 1, &queue));
+	thin_fill(thin, 8 * WORLD_BLOCK, WORLD_BLOCK, 2);
+
+	observer_hold_next(&w.metadata, OPS(TP_READ), 1);
+	io_init(&read, TP_READ, block, 0, WORLD_BLOCK, 0);
+	io_submit(&read, queue, other);
+	world_until(&w, w.metadata.nr_held == 1);
+	commit_fail_at(&w, DATA_FLUSH, 1);
+	ck_assert_int_eq(tp_thin_flush(thin), -EIO);
+	ck_ok(io_wait(&w, &read, queue));
+	end_queue();
+	thins_close(thin, other);
+
+	call_begin(&call, close_pool, NULL);
+	world_idle(&w);
+	ck_assert_uint_eq(w.metadata.nr_held, 1);
+	observer_release(&w.metadata);
+	ck_ok(call_end(&call));
+	world_unmake(&w);
+}
+END_TEST
+
 int main(void)
 {
 	int of_either_kind = RUN_TESTS(
@@ -790,7 +833,8 @@ int main(void)
 		test_setting_a_hook_waits_for_the_one_that_runs,
 		test_a_host_may_flush_the_data_device,
 		test_a_call_fails_with_the_transaction_before_its_own,
-		test_a_call_that_waits_for_a_flush_that_fails_is_no_success);
+		test_a_call_that_waits_for_a_flush_that_fails_is_no_success,
+		test_a_close_waits_for_a_read_that_was_forgotten);
 
 	return of_either_kind | with_calls;
 }
