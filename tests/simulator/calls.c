@@ -50,6 +50,7 @@ void run_begin_call(struct run *run, const struct control *control)
 	run->call_requests = tp_simulator_nr_requests(run->simulator);
 	run->call_transactions = run->order.nr_transactions;
 	run->call_hook_failures = run->nr_hook_failures;
+	run->call_changes = control->kind != CONTROL_COMMIT;
 	run->in_call = true;
 	run->stats->nr_operations++;
 }
@@ -83,6 +84,14 @@ static bool is_in_doubt(struct run *run, int result)
 		run->order.nr_transactions != run->call_transactions);
 }
 
+/* What changes nothing, and finds nothing changed, needs no transaction: a flush
+ * of the data does (S3, B-POOL-11).  If that had ended before the hook was
+ * called, the call no longer waited for a commit. */
+static bool needed_no_commit(const struct run *run)
+{
+	return !run->call_changes && run->hook_last_flush > run->call_requests;
+}
+
 /* F-06: whoever waits for a commit is told that its hook failed.  It may also
  * have been the next one's, before the call returned. */
 static bool check_hook(struct run *run, int result)
@@ -90,7 +99,8 @@ static bool check_hook(struct run *run, int result)
 	if (run->nr_hook_failures == run->call_hook_failures)
 		return true;
 	if (run->order.enabled && !result &&
-	    run->order.nr_transactions == run->call_transactions)
+	    run->order.nr_transactions == run->call_transactions &&
+	    !needed_no_commit(run))
 		return violated(run->verdict, "F-06: a call succeeds, and the "
 					      "hook of its commit failed");
 	if (!result)
@@ -373,9 +383,8 @@ static bool fails_now(struct run *run)
 	return true;
 }
 
-static int flush_once(void *context)
+static int flush(struct run *run)
 {
-	struct run *run = context;
 	int r;
 
 	run->in_hook = true;
@@ -385,11 +394,20 @@ static int flush_once(void *context)
 	return !r && fails_now(run) ? -EREMOTEIO : r;
 }
 
+static int flush_once(void *context)
+{
+	struct run *run = context;
+
+	run->hook_last_flush = run->order.last_flush;
+
+	return flush(run);
+}
+
 static int flush_twice(void *context)
 {
 	int r = flush_once(context);
 
-	return r ? r : flush_once(context);
+	return r ? r : flush(context);
 }
 
 void run_set_hook(struct run *run, enum hook_kind hook)

@@ -87,9 +87,11 @@ struct run {
 
 	/* How many there had been when the call was made. */
 	uint64_t call_requests, call_transactions, call_hook_failures;
+	bool call_changes; /* what is on disk, by itself */
 	unsigned nr_suspends;
 	enum hook_kind hook;
-	bool hook_fails; /* the next, after so many that succeed */
+	uint64_t hook_last_flush; /* of data, when it was called last */
+	bool hook_fails;          /* the next, after so many that succeed */
 	unsigned hook_successes;
 	uint64_t nr_hook_failures;
 
