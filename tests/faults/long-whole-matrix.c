@@ -4,6 +4,7 @@
  * arriving; and on a pool with a thread of its own.
  */
 #include "faults/matrix.h"
+#include "faults/outset.h"
 
 /* F-01 to F-13, A1 to A5, K1 to K5, B-ABORT, B-FLUSH-10, B-WRITE-5, R-51, R-57,
  * R-72, R-86, NCK-03. */
@@ -28,7 +29,10 @@ START_TEST(test_nor_does_it_matter_who_runs_the_loop)
 		.every_big = 8,
 	};
 
-	if (!(scenarios[_i].flags & SCENARIO_TICKS))
+	/* What is emptied in the background goes on when the act is over: with a
+	 * thread of the pool's nobody can tell when, nor what then failed. */
+	if (!(scenarios[_i].flags & SCENARIO_TICKS) &&
+	    !(scenarios[_i].outset & OUTSET_BIG))
 		ck_assert_uint_gt(matrix_sweep(&scenarios[_i], &extent), 0);
 }
 END_TEST
