@@ -100,6 +100,15 @@ static unsigned metadata_row(struct matrix *matrix, unsigned failure)
 	return failure_is_superblocks(&run->w.log, failure) ? 9 : 8;
 }
 
+/* Of a commit's flush, or of one beside which others have changed something that
+ * is not committed yet, of which the device may have dropped the content. */
+static bool gives_up_a_transaction(struct matrix *matrix)
+{
+	return failure_of_a_commits_flush(&matrix->run.w.log) ||
+	       (matrix->scenario->flags & SCENARIO_RACES &&
+		matrix->judge.aborted);
+}
+
 static unsigned row_of(struct matrix *matrix)
 {
 	const struct scenario *scenario = matrix->scenario;
@@ -113,7 +122,7 @@ static unsigned row_of(struct matrix *matrix)
 	case TP_READ:
 		return scenario->read_row;
 	case TP_FLUSH:
-		return failure_of_a_commits_flush(&matrix->run.w.log) ? 6 : 7;
+		return gives_up_a_transaction(matrix) ? 6 : 7;
 	case TP_DISCARD:
 		return 0; /* nobody minds (B-DISC-7) */
 	default:

@@ -268,9 +268,11 @@ static void make_fault(struct step *step, uint64_t *random)
 		step->events %= 4;
 }
 
-/* A step after @i that is nothing but a bio. */
+/* A step from @i on that is nothing but a bio; or the last. */
 static struct step *find_bio(struct workload *workload, uint64_t i)
 {
+	if (i >= workload->nr_steps)
+		i = workload->nr_steps - 1;
 	while (i + 1 < workload->nr_steps &&
 	       workload->steps[i].kind != STEP_BIO)
 		i++;
