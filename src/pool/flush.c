@@ -229,11 +229,11 @@ static void give_up_unflushed(struct tpi_flushes *flushes, int error)
 
 static void end_asked_for(struct tp_pool *pool, int error)
 {
-	if (error)
+	if (error) {
 		tpi_error(error, "the data device failed to flush: %s",
 			  tp_strerror(error));
-	if (error)
 		atomic_fetch_add(&pool->nr_failed_flushes, 1);
+	}
 	end_batch(pool->flushes, error);
 	pool->flushes->flights[TPI_FLUSH_ASKED_FOR].under_way = false;
 	if (error)
