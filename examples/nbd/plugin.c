@@ -253,4 +253,7 @@ static struct nbdkit_plugin plugin = {
 	.extents = request_extents,
 };
 
+/* The macro defines it; clang wants to have seen it before. */
+struct nbdkit_plugin *plugin_init(void);
+
 NBDKIT_REGISTER_PLUGIN(plugin)

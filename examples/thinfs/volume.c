@@ -28,7 +28,8 @@ struct volume *volume_new(const struct pool *pool,
 	volume->needs_origin = found->flags & TP_VOLUME_EXTERNAL_ORIGIN;
 	volume->id = found->id;
 	volume->has_entry = *found->name;
-	volume->kept_size = volume->size = found->size;
+	volume->kept_size = found->size;
+	volume->size = found->size;
 	clock_gettime(CLOCK_REALTIME, &volume->changed_at);
 	range_lock_init(&volume->ranges);
 	pthread_mutex_init(&volume->lock, NULL);
