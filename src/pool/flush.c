@@ -11,7 +11,8 @@
  * A data flush that failed is never made good by one that succeeds later: the
  * device may have dropped what it could not write.  So it is kept of each thin
  * whether writes have ended since a flush that ended well began, and a failure
- * marks all of those (B-FLUSH-10).  For the same reason a transaction that it
+ * marks all of those (B-FLUSH-10), and the ones in flight as soon as they end
+ * well: the device may have ended them before.  For the same reason a transaction that it
  * was not asked for, but whose new blocks it may have lost, is given up (F-06);
  * and two flushes that are under way together, a commit's and one that was asked
  * for, end together, and fail together: what one of them has dropped the other
@@ -64,9 +65,15 @@ void tpi_flushes_exit(struct tp_pool *pool)
 
 /*---------------------------- writes that are not durable ------------------*/
 
+static void mark_lost(struct tpi_thin_state *state)
+{
+	state->lost_writes = true;
+	tpi_thin_publish(state);
+}
+
 /* Take the marks that the ports have set. */
 static void collect_handle(struct tp_pool *pool, const struct tp_thin *thin,
-			   bool *wrote)
+			   struct tpi_thin_state *state, bool *lost)
 {
 	struct tpi_list *entry, *following;
 
@@ -79,8 +86,9 @@ static void collect_handle(struct tp_pool *pool, const struct tp_thin *thin,
 		pthread_mutex_lock(&port->lock);
 		section = tpi_port_find_section(port, thin->slot);
 		if (section) {
-			*wrote |= section->wrote;
-			section->wrote = false;
+			state->wrote |= section->wrote;
+			*lost |= section->lost;
+			section->wrote = section->lost = false;
 		}
 		pthread_mutex_unlock(&port->lock);
 	}
@@ -90,13 +98,16 @@ void tpi_thin_collect_wrote(struct tpi_thin_state *state)
 {
 	struct tp_pool *pool = state->pool;
 	struct tpi_list *entry, *following;
+	bool lost = false;
 
 	pthread_mutex_lock(&pool->registry_lock);
 	tpi_list_each(entry, following, &state->handles)
 		collect_handle(pool,
 			       tpi_container_of(entry, struct tp_thin, entry),
-			       &state->wrote);
+			       state, &lost);
 	pthread_mutex_unlock(&pool->registry_lock);
+	if (lost)
+		mark_lost(state);
 }
 
 static void begin_for(struct tpi_thin_state *state, void *context)
@@ -123,10 +134,8 @@ static void fail_for(struct tpi_thin_state *state, void *context)
 {
 	(void)context;
 	tpi_thin_collect_wrote(state);
-	if (!state->wrote && !state->wrote_before_flush)
-		return;
-	state->lost_writes = true;
-	tpi_thin_publish(state);
+	if (state->wrote || state->wrote_before_flush)
+		mark_lost(state);
 }
 
 static void end_asked_for(struct tp_pool *pool, int error);
@@ -154,6 +163,8 @@ static void end_flights(struct tp_pool *pool, int error)
 {
 	struct flight *flights = pool->flushes->flights;
 
+	if (error)
+		atomic_fetch_add(&pool->nr_failed_flushes, 1);
 	tpi_thins_each(pool, error ? fail_for : succeed_for, NULL);
 	if (flights[TPI_FLUSH_OF_COMMIT].under_way) {
 		flights[TPI_FLUSH_OF_COMMIT].under_way = false;
@@ -229,11 +240,9 @@ static void give_up_unflushed(struct tpi_flushes *flushes, int error)
 
 static void end_asked_for(struct tp_pool *pool, int error)
 {
-	if (error) {
+	if (error)
 		tpi_error(error, "the data device failed to flush: %s",
 			  tp_strerror(error));
-		atomic_fetch_add(&pool->nr_failed_flushes, 1);
-	}
 	end_batch(pool->flushes, error);
 	pool->flushes->flights[TPI_FLUSH_ASKED_FOR].under_way = false;
 	if (error)

@@ -113,6 +113,19 @@ static void put_fragment(struct tpi_port *port, struct tpi_fragment *fragment)
 		tpi_loop_ready_all(&port->pool->loop, &port->waiting);
 }
 
+/* If a flush failed meanwhile, this write may have been in the device's cache
+ * by then, and dropped with it: nobody can tell. */
+static void note_write(struct tpi_fragment *fragment)
+{
+	struct tp_pool *pool = fragment->port->pool;
+
+	fragment->section->wrote = true;
+	if (fragment->nr_failed_flushes !=
+	    atomic_load_explicit(&pool->nr_failed_flushes,
+				 memory_order_relaxed))
+		fragment->section->lost = true;
+}
+
 static void fragment_done(struct tp_device_request *request, int status)
 {
 	struct tpi_fragment *fragment =
@@ -121,7 +134,7 @@ static void fragment_done(struct tp_device_request *request, int status)
 	struct tp_bio *bio = fragment->bio;
 
 	if (bio->op != TP_READ && !status)
-		fragment->section->wrote = true;
+		note_write(fragment);
 	tpi_port_leave(port, fragment->section, fragment->pool_parity,
 		       fragment->thin_parity);
 	put_fragment(port, fragment);
@@ -190,6 +203,8 @@ uint64_t tpi_port_send(struct tpi_port *port, struct tpi_channel *channel,
 	fragment->bio = bio;
 	fragment->port = port;
 	fragment->section = section;
+	fragment->nr_failed_flushes = atomic_load_explicit(
+		&port->pool->nr_failed_flushes, memory_order_relaxed);
 	fragment->request = (struct tp_device_request){
 		.op = bio->op,
 		.flags = tpi_bio(bio)->device_flags,

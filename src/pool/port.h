@@ -30,6 +30,7 @@ struct tpi_thin_state;
 struct tpi_thin_section {
 	struct tpi_section section;
 	bool wrote; /* a write ended that no flush has made durable yet */
+	bool lost;  /* one did, and a flush failed while it was in flight */
 
 	/* Bios submitted here and not reaped; only the owner changes it. */
 	_Atomic unsigned nr_unreaped;
@@ -49,6 +50,7 @@ struct tpi_fragment {
 	struct tp_bio *bio;
 	struct tpi_port *port;
 	struct tpi_thin_section *section;
+	uint64_t nr_failed_flushes; /* of the pool, when it was sent */
 	uint8_t pool_parity, thin_parity;
 	bool embedded; /* in the bio: not the port's to keep */
 };

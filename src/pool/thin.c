@@ -624,6 +624,7 @@ static int info_step(struct tpi_call *call)
 	if (!r)
 		ask->info.highest_mapped_end =
 			tpi_thin_block_end(pool, highest);
+	tpi_thin_collect_wrote(state);
 	ask->info.changed = tpi_thin_is_changed(state);
 	ask->info.lost_writes = state->lost_writes;
 

@@ -736,6 +736,31 @@ START_TEST(test_a_flush_that_waits_for_one_that_fails_is_no_success)
 }
 END_TEST
 
+/* F-07, B-FLUSH-10: the device had ended it before it dropped what was in its
+ * cache, and its host hears of it only afterwards. */
+START_TEST(test_a_write_that_is_reaped_after_a_failed_flush_may_be_lost)
+{
+	char data[TP_SECTOR_SIZE] = "not durable";
+	struct tp_thin *thins[2];
+	struct io failing, write;
+	struct tp_queue *other;
+
+	begin_failing_flush(thins, &failing, _i);
+	ck_ok(tp_queue_create(w.pool, 1, &other));
+	io_init(&write, TP_WRITE, data, 0, sizeof(data), 0);
+	io_submit(&write, other, thins[1]);
+	world_idle(&w);
+	commit_go_on(&w);
+	ck_assert_int_eq(io_wait(&w, &failing, queue), -EIO);
+	ck_ok(io_wait(&w, &write, other));
+	ck_assert(thin_info(thins[1]).lost_writes);
+	ck_assert_int_eq(tp_thin_flush(thins[1]), -EIO);
+	ck_assert_int_eq(world_status(&w).mode, TP_MODE_WRITE);
+	tp_queue_destroy(other);
+	end_failing_flush(thins);
+}
+END_TEST
+
 static int commit(void *context)
 {
 	(void)context;
@@ -826,7 +851,8 @@ int main(void)
 		test_a_commit_that_fails_while_a_rollback_waits_for_it_ends_both,
 		test_a_commit_beside_a_data_flush_that_fails_is_given_up,
 		test_a_flush_beside_a_commits_that_fails_is_no_success,
-		test_a_flush_that_waits_for_one_that_fails_is_no_success);
+		test_a_flush_that_waits_for_one_that_fails_is_no_success,
+		test_a_write_that_is_reaped_after_a_failed_flush_may_be_lost);
 	int with_calls = RUN_TESTS(
 		"pipeline-calls", 1,
 		test_a_snapshot_is_taken_while_the_last_transaction_is_being_written,
