@@ -253,6 +253,35 @@ struct tp_pool_status {
  */
 int tp_pool_get_status(struct tp_pool *pool, struct tp_pool_status *status);
 
+/* Of commits: [0] counts those that took less than 2 microseconds, [i] those
+ * from 2^i on and below 2^(i + 1), the last all that took longer. */
+#define TP_LATENCY_BUCKETS 26u
+
+struct tp_pool_statistics {
+	size_t struct_size;
+	struct tp_io_statistics io; /* of all thins, also closed ones */
+	uint64_t nr_commits;
+	uint64_t commit_latency[TP_LATENCY_BUCKETS];
+
+	/* Flush bios, and others with a flag that asks for one, that a commit
+	 * made durable; that many of them share one is what makes it cheap. */
+	uint64_t nr_committed_flushes;
+
+	/* Flushes of the data device beside commits, because nothing of the
+	 * thin had changed; and bios that they served, likewise. */
+	uint64_t nr_data_flushes, nr_flushed_flushes;
+};
+#define TP_POOL_STATISTICS_INIT                                                \
+	{                                                                      \
+		.struct_size = sizeof(struct tp_pool_statistics)               \
+	}
+
+/* Since the pool was opened; in any mode.  Counting is always on: each queue
+ * and the run loop have their own counters, which are summed here.  -EINVAL:
+ * no struct_size. */
+int tp_pool_get_statistics(struct tp_pool *pool,
+			   struct tp_pool_statistics *statistics);
+
 /*
  * Every thin with an id below TP_THIN_ID_END, in order; stops when @each
  * returns other than 0, and returns that.  @each runs in the calling thread

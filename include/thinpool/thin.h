@@ -105,6 +105,51 @@ struct tp_thin_info {
 /* As of the running transaction.  -EINVAL, -EIO, -EILSEQ. */
 int tp_thin_get_info(struct tp_thin *thin, struct tp_thin_info *info);
 
+struct tp_io_count {
+	uint64_t nr_bios, bytes;
+};
+
+/*
+ * What was done for a thin, or for all of a pool.  Bios count as soon as they
+ * are accepted, blocks when their mapping has changed.
+ */
+struct tp_io_statistics {
+	struct tp_io_count reads, writes, write_zeroes, discards, flushes;
+	uint64_t nr_fua; /* of the bios above */
+
+	/* Reads and writes that went straight to the device: nothing had to be
+	 * read or changed in the metadata. */
+	uint64_t nr_direct;
+
+	/* Of mappings, in memory: one for each run of a direct bio, and for
+	 * each block that any other asks for. */
+	uint64_t mapping_cache_hits, mapping_cache_misses;
+
+	uint64_t provisioned_blocks; /* to what was not mapped */
+	uint64_t unshared_blocks;    /* in place of shared ones */
+	uint64_t copied_blocks; /* of both: filled from a block, or an origin */
+	uint64_t
+		zeroed_blocks; /* of both: filled with zeroes beside the data */
+
+	/* Looked shared and were not: written in place. */
+	uint64_t avoided_breaks;
+	uint64_t unmapped_blocks; /* by discards and write zeroes */
+};
+
+struct tp_thin_statistics {
+	size_t struct_size;
+	struct tp_io_statistics io;
+};
+#define TP_THIN_STATISTICS_INIT                                                \
+	{                                                                      \
+		.struct_size = sizeof(struct tp_thin_statistics)               \
+	}
+
+/* Through all handles of the thin, since the first of them was opened; a thin
+ * that no handle had open begins anew.  -EINVAL: no struct_size. */
+int tp_thin_get_statistics(struct tp_thin *thin,
+			   struct tp_thin_statistics *statistics);
+
 /* A run of a thin's address space. */
 struct tp_extent {
 	uint64_t offset, length;

@@ -83,12 +83,15 @@ int tpi_resolve(struct tpi_thin_state *state, tp_vblock vblock,
 	int r;
 
 	if (tpi_mapping_cache_get(pool->mapping_cache, state->serial, vblock,
-				  mapping))
+				  mapping)) {
+		state->statistics.mapping_cache_hits++;
 		return 0;
+	}
 	r = tpi_metadata_read_run(&pool->metadata, &state->tree, first,
 				  TPI_PAGE_MAPPINGS, page);
 	if (r)
 		return r;
+	state->statistics.mapping_cache_misses++;
 	tpi_mapping_cache_fill(pool->mapping_cache, state->serial, first, page);
 	*mapping = page[vblock - first];
 

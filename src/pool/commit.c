@@ -187,15 +187,37 @@ static void give_up(struct tp_pool *pool, int error)
 	tpi_quiet_look(pool);
 }
 
+/* Of a latency, in tp_pool_statistics. */
+static unsigned bucket_of(uint64_t ns)
+{
+	unsigned bucket = 0;
+
+	for (uint64_t us = ns / 1000; us > 1; us /= 2)
+		bucket++;
+
+	return tpi_min(bucket, TP_LATENCY_BUCKETS - 1);
+}
+
+static void count(struct tp_pool *pool)
+{
+	struct tp_pool_statistics *statistics = &pool->statistics;
+	struct tpi_commit *commit = &pool->commit;
+	struct tpi_list *entry, *following;
+
+	atomic_fetch_add_explicit(&commit->nr_commits, 1, memory_order_relaxed);
+	commit->last_ns = tpi_loop_now(&pool->loop);
+	statistics->commit_latency[bucket_of(commit->last_ns -
+					     commit->begun_ns)]++;
+	tpi_list_each(entry, following, &commit->committing_bios)
+		statistics->nr_committed_flushes++;
+}
+
 static void durable(struct tp_pool *pool)
 {
-	struct tpi_commit *commit = &pool->commit;
-
 	tpi_metadata_committed(&pool->metadata);
 	atomic_store_explicit(&pool->committed, pool->metadata.committed,
 			      memory_order_release);
-	atomic_fetch_add_explicit(&commit->nr_commits, 1, memory_order_relaxed);
-	commit->last_ns = tpi_loop_now(&pool->loop);
+	count(pool);
 	tpi_settle_durable(pool, pool->metadata.committed);
 	tpi_thins_sweep(pool);
 	tpi_space_committed(pool);
@@ -304,6 +326,7 @@ static void write_out(struct tp_pool *pool)
 
 	commit->stage = TPI_COMMIT_WRITE;
 	commit->error = 0;
+	commit->begun_ns = tpi_loop_now(&pool->loop);
 
 	/* One more, so that it cannot end while it is being started.  The hook
 	 * may run inline, beside what is already on its way. */

@@ -63,7 +63,7 @@ struct tpi_commit {
 	bool held; /* T(r) is in the middle of something that goes as one */
 	struct tpi_task task;
 	struct tpi_timer tick;
-	uint64_t last_ns;
+	uint64_t begun_ns, last_ns; /* of the last one */
 	_Atomic uint64_t nr_commits;
 
 	/* Who waits for the next transaction, and for the one on its way. */

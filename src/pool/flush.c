@@ -71,10 +71,11 @@ static void mark_lost(struct tpi_thin_state *state)
 	tpi_thin_publish(state);
 }
 
-/* Take the marks that the ports have set. */
-static void collect_handle(struct tp_pool *pool, const struct tp_thin *thin,
-			   struct tpi_thin_state *state, bool *lost)
+/* Take the marks that the ports have set, and what they have counted. */
+static void collect_handle(struct tpi_thin_state *state,
+			   const struct tp_thin *thin, bool *lost)
 {
+	struct tp_pool *pool = state->pool;
 	struct tpi_list *entry, *following;
 
 	tpi_list_each(entry, following, &pool->ports)
@@ -89,22 +90,22 @@ static void collect_handle(struct tp_pool *pool, const struct tp_thin *thin,
 			state->wrote |= section->wrote;
 			*lost |= section->lost;
 			section->wrote = section->lost = false;
+			tpi_statistics_move(&state->statistics,
+					    &section->statistics);
 		}
 		pthread_mutex_unlock(&port->lock);
 	}
 }
 
-void tpi_thin_collect_wrote(struct tpi_thin_state *state)
+void tpi_thin_collect(struct tpi_thin_state *state)
 {
 	struct tp_pool *pool = state->pool;
 	struct tpi_list *entry, *following;
 	bool lost = false;
 
 	pthread_mutex_lock(&pool->registry_lock);
-	tpi_list_each(entry, following, &state->handles)
-		collect_handle(pool,
-			       tpi_container_of(entry, struct tp_thin, entry),
-			       state, &lost);
+	tpi_list_each(entry, following, &state->handles) collect_handle(
+		state, tpi_container_of(entry, struct tp_thin, entry), &lost);
 	pthread_mutex_unlock(&pool->registry_lock);
 	if (lost)
 		mark_lost(state);
@@ -113,7 +114,7 @@ void tpi_thin_collect_wrote(struct tpi_thin_state *state)
 static void begin_for(struct tpi_thin_state *state, void *context)
 {
 	(void)context;
-	tpi_thin_collect_wrote(state);
+	tpi_thin_collect(state);
 	state->wrote_before_flush |= state->wrote;
 	state->wrote = false;
 }
@@ -133,7 +134,7 @@ static void succeed_for(struct tpi_thin_state *state, void *context)
 static void fail_for(struct tpi_thin_state *state, void *context)
 {
 	(void)context;
-	tpi_thin_collect_wrote(state);
+	tpi_thin_collect(state);
 	if (state->wrote || state->wrote_before_flush)
 		mark_lost(state);
 }
@@ -188,7 +189,7 @@ static void ask_whether_needed(struct tpi_thin_state *state, void *context)
 {
 	bool *needed = context;
 
-	tpi_thin_collect_wrote(state);
+	tpi_thin_collect(state);
 	*needed |= state->wrote || state->wrote_before_flush;
 }
 
@@ -219,10 +220,14 @@ static void tell(struct tpi_list *waiters, int error)
 
 static void end_batch(struct tpi_flushes *flushes, int error)
 {
+	struct tp_pool_statistics *statistics = &flushes->pool->statistics;
 	struct tpi_list *entry;
 
-	while ((entry = tpi_list_pop(&flushes->flushing_bios)))
+	statistics->nr_data_flushes += !error;
+	while ((entry = tpi_list_pop(&flushes->flushing_bios))) {
+		statistics->nr_flushed_flushes += !error;
 		tpi_bio_flushed(tpi_bio_of_task(entry), error);
+	}
 	tell(&flushes->flushing_waiters, error);
 }
 

@@ -46,6 +46,9 @@ struct tpi_thin_state {
 	struct tpi_list ranges, held, quiet_waiters;
 	unsigned nr_writes_under_way;
 
+	/* Without what the ports have and was not collected yet. */
+	struct tp_io_statistics statistics;
+
 	tp_dblock alloc_hint;
 	bool stamped;     /* a mapping may have the pool's current time */
 	bool lost_writes; /* B-ABORT-5: its flushes fail */
@@ -176,6 +179,9 @@ struct tp_pool {
 	struct tpi_flushes *flushes;
 	struct tpi_deletion *deletion;
 
+	/* Of the io only what thins had done that are closed now. */
+	struct tp_pool_statistics statistics;
+
 	/* Calls that change the pool, one after another. */
 	struct tpi_list calls;
 
@@ -232,8 +238,13 @@ void tpi_thin_publish(struct tpi_thin_state *state);
 unsigned tpi_origins_poll(struct tp_pool *pool);
 bool tpi_origins_arm(struct tp_pool *pool);
 
-/* Bring together what the ports know of the thin's writes. */
-void tpi_thin_collect_wrote(struct tpi_thin_state *state);
+/* Bring together what the ports know of the thin's bios: whether writes have
+ * ended, and its statistics. */
+void tpi_thin_collect(struct tpi_thin_state *state);
+
+/* Add to the statistics @to what is in @from, which begins anew. */
+void tpi_statistics_move(struct tp_io_statistics *to,
+			 struct tp_io_statistics *from);
 
 void tpi_thin_gate(struct tpi_thin_state *state, unsigned set, unsigned clear);
 void tpi_gate_all(struct tp_pool *pool, unsigned set, unsigned clear);

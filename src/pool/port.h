@@ -18,7 +18,7 @@
 #include "pool/epoch.h"
 #include "pool/loop.h"
 
-#include <thinpool/bio.h>
+#include <thinpool/thin.h>
 
 struct tp_pool;
 struct tp_thin;
@@ -31,6 +31,7 @@ struct tpi_thin_section {
 	struct tpi_section section;
 	bool wrote; /* a write ended that no flush has made durable yet */
 	bool lost;  /* one did, and a flush failed while it was in flight */
+	struct tp_io_statistics statistics; /* since they were collected */
 
 	/* Bios submitted here and not reaped; only the owner changes it. */
 	_Atomic unsigned nr_unreaped;

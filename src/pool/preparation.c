@@ -163,6 +163,19 @@ static void finish(struct tpi_preparation *prep, int error)
 	tpi_bio_part_ended(bio, &pool->port, error);
 }
 
+/* @nr_more: mapped blocks that the thin has now. */
+static void count(const struct tpi_preparation *prep, uint64_t nr_more)
+{
+	struct tp_io_statistics *statistics = &prep->state->statistics;
+
+	statistics->provisioned_blocks += nr_more;
+	statistics->unshared_blocks += prep->nr - nr_more;
+	if (prep->background == TPI_BACKGROUND_ZEROES)
+		statistics->zeroed_blocks += prep->nr;
+	else if (prep->background != TPI_BACKGROUND_NONE)
+		statistics->copied_blocks += prep->nr;
+}
+
 static void publish(struct tpi_preparation *prep)
 {
 	struct tpi_thin_state *state = prep->state;
@@ -184,6 +197,7 @@ static void map(struct tpi_task *task)
 	struct tpi_preparation *prep =
 		tpi_container_of(task, struct tpi_preparation, task);
 	struct tp_pool *pool = prep->pool;
+	uint64_t nr_mapped = prep->state->tree.details.mapped_blocks;
 	int r;
 
 	if (tpi_is_held(pool, true, task))
@@ -203,8 +217,11 @@ static void map(struct tpi_task *task)
 	tpi_abort_if_failed(pool);
 	if (r == -ENOSPC && tpi_space_await_metadata(pool, task))
 		return;
-	if (!r)
+	if (!r) {
+		count(prep,
+		      prep->state->tree.details.mapped_blocks - nr_mapped);
 		publish(prep);
+	}
 	finish(prep, !r || r == -ENOMEM ? r : -EIO);
 }
 
@@ -538,6 +555,7 @@ static int restamp(struct tpi_thin_state *state, tp_vblock vblock,
 	r = tpi_metadata_restamp(&pool->metadata, &state->tree, vblock, dblock);
 	if (r) /* no metadata space: what follows sees to that */
 		return r == -ENOSPC ? 0 : r;
+	state->statistics.avoided_breaks++;
 	state->stamped = true;
 	tpi_thin_publish(state);
 	tpi_mapping_cache_set(pool->mapping_cache, state->serial, vblock,

@@ -127,11 +127,11 @@ static int cancel_waiting(struct tpi_call *call)
 static void collect_of(struct tpi_thin_state *state, void *context)
 {
 	(void)context;
-	tpi_thin_collect_wrote(state);
+	tpi_thin_collect(state);
 }
 
 /* That writes which ended are not durable yet is marked in the port. */
-static int collect_wrote(struct tpi_call *call)
+static int collect_all(struct tpi_call *call)
 {
 	tpi_thins_each(call->pool, collect_of, NULL);
 
@@ -155,7 +155,7 @@ void tp_queue_destroy(struct tp_queue *queue)
 		tpi_call_ask(queue->pool, &cancel.call, cancel_waiting);
 		tp_queue_wait(queue, 1, 100);
 	}
-	tpi_call_ask(queue->pool, &collect, collect_wrote);
+	tpi_call_ask(queue->pool, &collect, collect_all);
 	tpi_queue_free(queue);
 }
 
@@ -407,6 +407,8 @@ static bool go_fast(struct tp_queue *queue, struct tpi_thin_state *state,
 		nr = 0;
 	if (nr) {
 		room->device_flags = bio->flags;
+		room->section->statistics.nr_direct++;
+		room->section->statistics.mapping_cache_hits += nr;
 		send_runs(queue, bio, runs, nr);
 	}
 	tpi_port_leave(port, room->section, pool_parity, thin_parity);
@@ -444,6 +446,22 @@ static void take(struct tp_queue *queue, struct tp_thin *thin,
 	bio->status = 0;
 }
 
+static void count_submitted(struct tp_io_statistics *statistics,
+			    const struct tp_bio *bio)
+{
+	struct tp_io_count *counts[] = {
+		[TP_READ] = &statistics->reads,
+		[TP_WRITE] = &statistics->writes,
+		[TP_WRITE_ZEROES] = &statistics->write_zeroes,
+		[TP_DISCARD] = &statistics->discards,
+		[TP_FLUSH] = &statistics->flushes,
+	};
+
+	counts[bio->op]->nr_bios++;
+	counts[bio->op]->bytes += bio->length;
+	statistics->nr_fua += (bio->flags & TP_FUA) != 0;
+}
+
 static void count_unreaped(struct tpi_thin_section *section, int change)
 {
 	unsigned nr = atomic_load_explicit(&section->nr_unreaped,
@@ -469,6 +487,7 @@ int tpi_queue_submit(struct tp_queue *queue, struct tp_thin *thin,
 	take(queue, thin, bio, section);
 	queue->nr_unreaped++;
 	count_unreaped(section, 1);
+	count_submitted(&section->statistics, bio);
 	fast = go_fast(queue, thin->state, bio);
 	if (fast)
 		tpi_channel_kick(port->channel);

@@ -180,6 +180,7 @@ static void close_origin(struct tpi_thin_state *state)
 void tpi_thin_state_free(struct tpi_thin_state *state)
 {
 	close_origin(state);
+	tpi_statistics_move(&state->pool->statistics.io, &state->statistics);
 	tpi_list_del(&state->epoch.draining);
 	tpi_list_del(&state->tree.dirty);
 	tpi_list_del(&state->entry);
@@ -384,6 +385,8 @@ static int add_handle(struct tpi_thin_state *state, struct open_call *open)
 		r = take_slot(pool, &open->thin->slot);
 	if (r)
 		return r;
+	if (tpi_list_empty(&state->handles))
+		tpi_statistics_move(&pool->statistics.io, &state->statistics);
 	open->thin->pool = pool;
 	open->thin->state = state;
 	tpi_list_add_tail(&state->handles, &open->thin->entry);
@@ -552,7 +555,7 @@ static int close_step(struct tpi_call *call)
 
 	if (nr)
 		return refuse_close(pool, thin, nr);
-	tpi_thin_collect_wrote(state);
+	tpi_thin_collect(state);
 	tpi_list_del(&thin->entry);
 	put_slot(pool, thin->slot);
 	pool->nr_handles--;
@@ -624,7 +627,7 @@ static int info_step(struct tpi_call *call)
 	if (!r)
 		ask->info.highest_mapped_end =
 			tpi_thin_block_end(pool, highest);
-	tpi_thin_collect_wrote(state);
+	tpi_thin_collect(state);
 	ask->info.changed = tpi_thin_is_changed(state);
 	ask->info.lost_writes = state->lost_writes;
 

@@ -69,6 +69,7 @@ static int unmap_piece(struct unmapping *unmapping, tp_vblock begin,
 {
 	struct tpi_thin_state *state = unmapping->state;
 	struct tp_pool *pool = state->pool;
+	uint64_t nr_mapped = state->tree.details.mapped_blocks;
 	int r;
 
 	pool->metadata.discarding = unmapping->bio->op == TP_DISCARD &&
@@ -77,6 +78,8 @@ static int unmap_piece(struct unmapping *unmapping, tp_vblock begin,
 	pool->metadata.discarding = false;
 	if (r)
 		return r;
+	state->statistics.unmapped_blocks +=
+		nr_mapped - state->tree.details.mapped_blocks;
 	tpi_thin_publish(state);
 	for (tp_vblock vblock = begin; vblock < end; vblock++)
 		tpi_mapping_cache_set(pool->mapping_cache, state->serial,
