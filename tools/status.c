@@ -30,7 +30,50 @@ static const char *mode_name(const struct tp_pool_status *status)
 	return tp_pool_mode_name(mode);
 }
 
-static void print_json(const struct tp_pool_status *status)
+static void print_count(const char *key, const struct tp_io_count *count)
+{
+	json_begin_object(key);
+	json_number("bios", count->nr_bios);
+	json_number("bytes", count->bytes);
+	json_end_object();
+}
+
+static void print_io(const struct tp_io_statistics *io)
+{
+	print_count("reads", &io->reads);
+	print_count("writes", &io->writes);
+	print_count("write_zeroes", &io->write_zeroes);
+	print_count("discards", &io->discards);
+	print_count("flushes", &io->flushes);
+	json_number("fua", io->nr_fua);
+	json_number("direct", io->nr_direct);
+	json_number("mapping_cache_hits", io->mapping_cache_hits);
+	json_number("mapping_cache_misses", io->mapping_cache_misses);
+	json_number("provisioned_blocks", io->provisioned_blocks);
+	json_number("unshared_blocks", io->unshared_blocks);
+	json_number("copied_blocks", io->copied_blocks);
+	json_number("zeroed_blocks", io->zeroed_blocks);
+	json_number("avoided_breaks", io->avoided_breaks);
+	json_number("unmapped_blocks", io->unmapped_blocks);
+}
+
+static void print_statistics(const struct tp_pool_statistics *statistics)
+{
+	json_begin_object("statistics");
+	print_io(&statistics->io);
+	json_number("commits", statistics->nr_commits);
+	json_number("committed_flushes", statistics->nr_committed_flushes);
+	json_number("data_flushes", statistics->nr_data_flushes);
+	json_number("flushed_flushes", statistics->nr_flushed_flushes);
+	json_begin_array("commit_latency");
+	for (unsigned i = 0; i < TP_LATENCY_BUCKETS; i++)
+		json_number(NULL, statistics->commit_latency[i]);
+	json_end_array();
+	json_end_object();
+}
+
+static void print_json(const struct tp_pool_status *status,
+		       const struct tp_pool_statistics *statistics)
 {
 	json_begin_object(NULL);
 	json_string("mode", mode_name(status));
@@ -50,6 +93,7 @@ static void print_json(const struct tp_pool_status *status)
 	else
 		json_null("held_root");
 	json_number("volumes", status->nr_thins);
+	print_statistics(statistics);
 	json_end_object();
 }
 
@@ -100,13 +144,16 @@ static void print_text(const struct tp_pool_status *status)
 static int report(struct session *session, const struct arguments *arguments)
 {
 	struct tp_pool_status status = TP_POOL_STATUS_INIT;
+	struct tp_pool_statistics statistics = TP_POOL_STATISTICS_INIT;
 	int r = tp_pool_get_status(session->pool, &status);
 
+	if (!r)
+		r = tp_pool_get_statistics(session->pool, &statistics);
 	if (r)
 		return fail_library(r, "cannot tell how %s is",
 				    arguments->pool);
 	if (arguments->given & OPTION_JSON)
-		print_json(&status);
+		print_json(&status, &statistics);
 	else
 		print_text(&status);
 

@@ -12,6 +12,8 @@ same "$(json 'd["mode"]' status pool)" write
 same "$(json 'd["data_blocks"]' status pool)" $((1 << 14))
 same "$(used pool)" 0
 same "$(json 'd["volumes"]' list pool)" "[]"
+same "$(json 'd["statistics"]["writes"]' status pool)" "{'bios': 0, 'bytes': 0}"
+same "$(json 'sum(d["statistics"]["commit_latency"])' status pool)" 0
 thinpool status pool | grep -q '^mode  *write$' || die "no mode"
 
 # Never over something.
