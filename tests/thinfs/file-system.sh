@@ -43,10 +43,19 @@ detach() {
 	await eval "! losetup '$device' >/dev/null 2>&1" || die "$device stays"
 }
 
+# Trim, and tell whether $most bytes mapped or fewer are left.  xfs frees what a
+# removed file had in the background, and trims nothing of it before.
+trimmed() {
+	sync -f fs
+	fstrim fs
+	sync -f fs
+	[ "$(xattr mnt/vol mapped)" -le "$most" ]
+}
+
 # use_file_system KIND SIZE MEGABYTES: from mkfs to fsck, with a snapshot while
 # it is written.
 use_file_system() {
-	local kind=$1 loop other mapped writer
+	local kind=$1 loop other mapped most writer
 	: >mnt/vol
 	truncate -s "$2" mnt/vol
 	loop=$(attach mnt/vol)
@@ -63,10 +72,8 @@ use_file_system() {
 	sync -f fs
 	mapped=$(xattr mnt/vol mapped)
 	rm fs/big
-	sync -f fs
-	fstrim fs
-	sync -f fs
-	[ "$(xattr mnt/vol mapped)" -le $((mapped - $3 * 900000)) ] ||
+	most=$((mapped - $3 * 900000))
+	await trimmed ||
 		die "$kind: trimmed, $mapped bytes mapped have become $(xattr mnt/vol mapped)"
 
 	# Under load: the tree is there, what was being written may be.
