@@ -577,33 +577,74 @@ int tp_pool_release_metadata_snapshot(struct tp_pool *pool)
 
 /*---------------------------- growth ---------------------------------------*/
 
+/* What the devices have room for, of what the format can address. */
+static uint64_t data_room(const struct tp_pool *pool)
+{
+	return tpi_min(tpi_device_size(pool->data_device) / pool->block_bytes,
+		       TPI_DATA_BLOCKS_MAX - 1);
+}
+
+static uint64_t metadata_room(const struct tp_pool *pool)
+{
+	return tpi_min(tpi_device_size(pool->metadata_device) /
+			       TPI_MBLOCK_BYTES,
+		       TPI_METADATA_BLOCKS_MAX);
+}
+
+static int refuse_shrinking(const char *what, uint64_t nr, uint64_t recorded)
+{
+	if (nr >= recorded)
+		return 0;
+
+	return tpi_error(-EINVAL,
+			 "the %s device has %llu blocks, and the pool %llu: it "
+			 "cannot shrink",
+			 what, (unsigned long long)nr,
+			 (unsigned long long)recorded);
+}
+
 static int refuse_growth(const struct tp_pool *pool, const char *what,
 			 uint64_t nr, uint64_t recorded)
 {
 	if (pool->needs_check)
 		return tpi_error(-EOPNOTSUPP,
 				 "the pool needs a check: it cannot grow");
-	if (nr < recorded)
-		return tpi_error(-EINVAL,
-				 "the %s device has %llu blocks, and the pool "
-				 "%llu: it cannot shrink",
-				 what, (unsigned long long)nr,
-				 (unsigned long long)recorded);
 
-	return 0;
+	return refuse_shrinking(what, nr, recorded);
+}
+
+int tpi_grow_check(struct tp_pool *pool, bool *larger)
+{
+	struct tpi_metadata *md = &pool->metadata;
+	uint64_t nr_data, nr_metadata;
+	int r;
+
+	*larger = false;
+	if (pool->mode == TP_MODE_FAILED)
+		return 0; /* there is no metadata any more */
+	nr_data = tpi_data_sm_nr_blocks(md->data_sm);
+	nr_metadata = tpi_metadata_sm_nr_blocks(md->metadata_sm);
+	r = refuse_shrinking("data", data_room(pool), nr_data);
+	if (!r)
+		r = refuse_shrinking("metadata", metadata_room(pool),
+				     nr_metadata);
+	*larger = data_room(pool) > nr_data ||
+		  metadata_room(pool) > nr_metadata;
+
+	return r;
 }
 
 int tpi_grow_data_step(struct tp_pool *pool)
 {
 	struct tpi_metadata *md = &pool->metadata;
-	uint64_t nr = tpi_device_size(pool->data_device) / pool->block_bytes;
+	uint64_t nr = data_room(pool);
 	uint64_t recorded = tpi_data_sm_nr_blocks(md->data_sm);
 	int r;
 
-	nr = tpi_min(nr, TPI_DATA_BLOCKS_MAX - 1);
 	r = refuse_growth(pool, "data", nr, recorded);
-	if (!r && nr > recorded)
-		r = tpi_metadata_grow_data(md, nr);
+	if (r || nr == recorded)
+		return r;
+	r = tpi_metadata_grow_data(md, nr);
 	if (!r)
 		pool->low_water_triggered = false;
 
@@ -613,11 +654,10 @@ int tpi_grow_data_step(struct tp_pool *pool)
 int tpi_grow_metadata_step(struct tp_pool *pool)
 {
 	struct tpi_metadata *md = &pool->metadata;
-	uint64_t nr = tpi_device_size(pool->metadata_device) / TPI_MBLOCK_BYTES;
+	uint64_t nr = metadata_room(pool);
 	uint64_t recorded = tpi_metadata_sm_nr_blocks(md->metadata_sm);
 	int r;
 
-	nr = tpi_min(nr, TPI_METADATA_BLOCKS_MAX);
 	r = refuse_growth(pool, "metadata", nr, recorded);
 	if (r || nr == recorded)
 		return r;

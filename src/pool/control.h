@@ -33,6 +33,10 @@ void tpi_snapshot_ungate(struct tpi_snapshot *snapshot);
 /* Delete a thin that is not open. */
 int tpi_delete_step(struct tp_pool *pool, uint64_t id);
 
+/* Before anything is grown: -EINVAL, a device has shrunk (B-GROW-1, -2); else
+ * whether one is larger than the pool knows. */
+int tpi_grow_check(struct tp_pool *pool, bool *larger);
+
 /* Pick up new sizes; nothing happens where they are the same. */
 int tpi_grow_data_step(struct tp_pool *pool);
 int tpi_grow_metadata_step(struct tp_pool *pool);

@@ -75,6 +75,10 @@ void tpi_mode_set(struct tp_pool *pool, enum tp_pool_mode mode)
 		"the pool went from mode '%s' to mode '%s'",
 		tp_pool_mode_name(old), tp_pool_mode_name(mode));
 	tpi_event_raise(pool, TP_EVENT_MODE, old);
+
+	/* What the mode left held up goes on. */
+	if (mode == TP_MODE_WRITE && old >= TP_MODE_OUT_OF_METADATA_SPACE)
+		tpi_deletion_start(pool);
 }
 
 /*---------------------------- holding changes ------------------------------*/

@@ -157,26 +157,37 @@ static int check_resume(const struct tp_pool *pool,
 	return 0;
 }
 
-static void adopt_mode(struct tp_pool *pool)
+/* What is asked for, where that is possible.  A resume that asks for nothing
+ * new is no way out of a want of space: that is more space (5.5). */
+static void adopt_mode(struct tp_pool *pool, bool reconfigured)
 {
 	bool wants_write = !(pool->options.flags & TP_POOL_READ_ONLY);
+	bool may_write = !pool->needs_check &&
+			 pool->metadata.time <= TPI_TIME_MAX &&
+			 pool->mode != TP_MODE_FAILED;
 
 	if (!wants_write && pool->mode < TP_MODE_READ_ONLY)
 		tpi_mode_set(pool, TP_MODE_READ_ONLY);
-	if (wants_write && !pool->needs_check &&
-	    pool->metadata.time <= TPI_TIME_MAX && pool->mode != TP_MODE_FAILED)
+	if (wants_write && may_write &&
+	    (reconfigured || pool->mode == TP_MODE_READ_ONLY))
 		tpi_mode_set(pool, TP_MODE_WRITE);
 }
 
-/* A needs_check lets the pool resume, and it does not grow (B-GROW-3). */
-static int grow(struct tp_pool *pool)
+/* Out of metadata space, data grows only after metadata; a pool that may not
+ * change resumes, and does not grow (B-GROW-3, -4). */
+static int grow(struct tp_pool *pool, bool larger)
 {
 	int r;
 
-	if (pool->mode > TP_MODE_OUT_OF_METADATA_SPACE)
+	if (larger && pool->mode >= TP_MODE_READ_ONLY)
+		tpi_log(TP_LOG_WARNING,
+			"a device has grown, and the pool does not: it is in "
+			"mode '%s'",
+			tp_pool_mode_name(pool->mode));
+	if (pool->mode >= TP_MODE_READ_ONLY)
 		return 0;
 	r = tpi_grow_metadata_step(pool);
-	if (!r)
+	if (!r && tpi_mode_can_commit(pool))
 		r = tpi_grow_data_step(pool);
 
 	return r;
@@ -200,12 +211,15 @@ static int resume_step(struct tpi_call *call)
 	struct resume_call *resume =
 		tpi_container_of(call, struct resume_call, call);
 	struct tp_pool *pool = call->pool;
+	bool larger = false;
 	int r = 0;
 
 	if (!pool->nr_suspends)
 		return tpi_error(-EINVAL, "the pool is not suspended");
 	if (resume->has_options)
 		r = check_resume(pool, &resume->options);
+	if (!r && pool->nr_suspends == 1)
+		r = tpi_grow_check(pool, &larger);
 	if (r)
 		return r;
 	if (resume->has_options)
@@ -215,8 +229,8 @@ static int resume_step(struct tpi_call *call)
 		call->no_commit = true; /* no device is touched yet */
 		return 0;
 	}
-	adopt_mode(pool);
-	r = grow(pool);
+	adopt_mode(pool, resume->has_options);
+	r = grow(pool, larger);
 	if (!r)
 		go_on(pool);
 	if (!r && !pool->metadata.changed)

@@ -342,10 +342,15 @@ static void suspend(struct run *run)
 }
 
 /* A pool that may not change its metadata resumes, and does not grow
- * (B-GROW-4). */
-static bool may_grow(const struct run *run)
+ * (B-GROW-4); out of metadata space its data grows only if its metadata does. */
+static struct facts facts_resumed(const struct run *run)
 {
-	return run->mode < TP_MODE_READ_ONLY;
+	bool metadata = run->mode < TP_MODE_READ_ONLY;
+	struct facts facts = facts_grown(run, false, metadata);
+	bool data = run->mode < TP_MODE_OUT_OF_METADATA_SPACE ||
+		    facts.metadata_blocks > run->oracle->facts.metadata_blocks;
+
+	return facts_grown(run, data, metadata);
 }
 
 static void resume(struct run *run)
@@ -358,7 +363,7 @@ static void resume(struct run *run)
 		run->nr_suspends -= !tp_pool_resume(run->pool, NULL);
 		return;
 	}
-	control.facts = facts_grown(run, may_grow(run), may_grow(run));
+	control.facts = facts_resumed(run);
 	run_begin_call(run, &control);
 	if (run_end_call(run, tp_pool_resume(run->pool, NULL)))
 		run->nr_suspends--;
