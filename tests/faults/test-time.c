@@ -180,6 +180,81 @@ START_TEST(test_a_clock_set_back_does_not_lose_the_timeout)
 }
 END_TEST
 
+static void resume_after(uint64_t ns, const struct tp_pool_options *options)
+{
+	ck_ok(tp_pool_suspend(w.pool));
+	world_pass_time(&w, ns);
+	ck_assert(!io_has_ended(&ios[0], queue));
+	ck_ok(tp_pool_resume(w.pool, options));
+	world_run(&w);
+	ck_assert(!io_has_ended(&ios[0], queue));
+	ck_assert_int_eq(world_status(&w).mode, TP_MODE_OUT_OF_DATA_SPACE);
+}
+
+static void expect_timeout_in(uint64_t ns)
+{
+	world_pass_time(&w, ns - 1);
+	ck_assert(!io_has_ended(&ios[0], queue));
+	world_pass_time(&w, 1);
+	ck_assert_int_eq(io_wait(&w, &ios[0], queue), -ENOSPC);
+}
+
+/* B-OODS-4, B-OODS-8: while it is suspended no time passes for those who wait,
+ * and a resume gives them all of it anew; as much as its options say. */
+START_TEST(test_a_resume_begins_the_time_anew)
+{
+	uint64_t timeout_ns = TIMEOUT_MS * 1000000ull;
+	struct tp_pool_options options;
+
+	begin(0);
+	fill_and_wait();
+	world_pass_time(&w, timeout_ns - 1);
+	resume_after(3 * timeout_ns, NULL);
+	expect_timeout_in(timeout_ns);
+
+	/* The policy asked for is in force again. */
+	ck_ok(tp_pool_suspend(w.pool));
+	ck_ok(tp_pool_resume(w.pool, NULL));
+	ck_assert(!world_status(&w).error_if_no_space);
+	submit(&ios[0], TP_WRITE, 32 * WORLD_BLOCK, 512);
+	options = w.options;
+	options.no_space_timeout_ms = 7;
+	resume_after(3 * timeout_ns, &options);
+	expect_timeout_in(7000000);
+
+	/* Asked for errors, they end at once. */
+	ck_ok(tp_pool_suspend(w.pool));
+	ck_ok(tp_pool_resume(w.pool, &w.options));
+	submit(&ios[0], TP_WRITE, 32 * WORLD_BLOCK, 512);
+	options.flags |= TP_POOL_ERROR_IF_NO_SPACE;
+	ck_ok(tp_pool_suspend(w.pool));
+	ck_assert(!io_has_ended(&ios[0], queue));
+	ck_ok(tp_pool_resume(w.pool, &options));
+	ck_assert_int_eq(io_wait(&w, &ios[0], queue), -ENOSPC);
+	end();
+}
+END_TEST
+
+/* B-OODS-4: TP_NEVER is no time that can run out. */
+START_TEST(test_writes_may_wait_for_space_for_ever)
+{
+	begin(0);
+	ck_ok(tp_thin_close(thin));
+	tp_queue_destroy(queue);
+	w.options.no_space_timeout_ms = TP_NEVER;
+	world_reopen(&w);
+	thin = world_open_thin(&w, 0, THIN_BYTES);
+	ck_ok(tp_queue_create(w.pool, 2, &queue));
+	fill_and_wait();
+	world_pass_time(&w, 1000000ull * SECOND_NS);
+	ck_assert(!io_has_ended(&ios[0], queue));
+	ck_assert(!world_status(&w).error_if_no_space);
+	ck_ok(tp_thin_discard(thin, 0, WORLD_BLOCK));
+	ck_ok(io_wait(&w, &ios[0], queue));
+	end();
+}
+END_TEST
+
 /* nothing fires on a pool that is gone. */
 START_TEST(test_closing_with_timers_set_stops_them)
 {
@@ -252,6 +327,8 @@ int main(void)
 		test_timers_that_never_fire_hold_up_nothing,
 		test_the_policy_asked_for_survives_a_timeout_that_comes_at_the_same_time,
 		test_a_clock_set_back_does_not_lose_the_timeout,
+		test_a_resume_begins_the_time_anew,
+		test_writes_may_wait_for_space_for_ever,
 		test_closing_with_timers_set_stops_them,
 		test_no_snapshot_is_taken_when_the_pools_time_has_run_out);
 }

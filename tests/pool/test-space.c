@@ -28,21 +28,28 @@ static void see_event(void *context, const struct tp_event *event)
 	}
 }
 
-static struct tp_thin *begin_small(int kind, unsigned flags)
+static void listen(void)
 {
-	struct tp_thin *thin;
-
-	world_make_sized(&w, kind, 2 * MIB, DATA_BYTES, NULL);
-	w.options.flags |= flags;
-	w.options.low_water_blocks = 8;
-	world_format(&w);
-	world_open(&w);
 	for (unsigned i = 0; i <= TP_EVENT_RESUME; i++)
 		nr_events[i] = 0;
 	ck_ok(tp_pool_set_event_handler(w.pool, see_event, NULL));
-	thin = world_new_thin(&w, 0, THIN_BYTES);
+}
 
-	return thin;
+static struct tp_thin *begin_with_mark(int kind, unsigned flags, uint64_t mark)
+{
+	world_make_sized(&w, kind, 2 * MIB, DATA_BYTES, NULL);
+	w.options.flags |= flags;
+	w.options.low_water_blocks = mark;
+	world_format(&w);
+	world_open(&w);
+	listen();
+
+	return world_new_thin(&w, 0, THIN_BYTES);
+}
+
+static struct tp_thin *begin_small(int kind, unsigned flags)
+{
+	return begin_with_mark(kind, flags, 8);
 }
 
 static void end_with(struct tp_thin *thin)
@@ -243,7 +250,7 @@ START_TEST(test_space_freed_in_the_running_transaction_is_found)
 }
 END_TEST
 
-/* OOS-11, R-58, B-LWM: once per arming. */
+/* OOS-11, R-58, B-LWM-1, B-LWM-2: once per arming, and freeing arms nothing. */
 START_TEST(test_low_water_is_told_once_until_the_pool_grows)
 {
 	struct tp_thin *thin = begin_small(_i, 0);
@@ -265,6 +272,319 @@ START_TEST(test_low_water_is_told_once_until_the_pool_grows)
 	thin_fill(thin, DATA_BYTES, DATA_BYTES, 1);
 	world_until(&w, nr_events[TP_EVENT_LOW_WATER] == 2);
 	end_with(thin);
+}
+END_TEST
+
+/* B-LWM-2, B-LWM-3: a resume arms it again, and tells only of itself; a grow
+ * call that finds nothing new does not even that. */
+START_TEST(test_low_water_is_told_again_after_a_resume)
+{
+	struct tp_thin *thin = begin_small(_i, 0);
+
+	thin_fill(thin, 0, (NR_BLOCKS - 7) * WORLD_BLOCK, 1);
+	world_until(&w, nr_events[TP_EVENT_LOW_WATER] == 1);
+	ck_ok(tp_pool_grow_data(w.pool));
+	ck_ok(write_block(thin, NR_BLOCKS - 7, 1));
+	world_idle(&w);
+	ck_assert_uint_eq(nr_events[TP_EVENT_LOW_WATER], 1);
+	ck_ok(tp_pool_suspend(w.pool));
+	ck_ok(tp_pool_resume(w.pool, NULL));
+	world_until(&w, nr_events[TP_EVENT_RESUME] == 1);
+	world_idle(&w);
+	ck_assert_uint_eq(nr_events[TP_EVENT_LOW_WATER], 1);
+	ck_ok(write_block(thin, NR_BLOCKS - 6, 1));
+	world_until(&w, nr_events[TP_EVENT_LOW_WATER] == 2);
+	end_with(thin);
+}
+END_TEST
+
+/* B-LWM-4: a mark of none is told of by whoever finds none. */
+START_TEST(test_a_mark_of_nothing_is_told_when_nothing_is_left)
+{
+	struct tp_thin *thin =
+		begin_with_mark(_i, TP_POOL_ERROR_IF_NO_SPACE, 0);
+
+	thin_fill(thin, 0, DATA_BYTES, 1);
+	world_idle(&w);
+	ck_assert_uint_eq(nr_events[TP_EVENT_LOW_WATER], 0);
+	ck_assert_int_eq(write_block(thin, NR_BLOCKS, 1), -ENOSPC);
+	world_until(&w, nr_events[TP_EVENT_LOW_WATER] == 1);
+	end_with(thin);
+}
+END_TEST
+
+/*---------------------------- ways out -------------------------------------*/
+
+/* Blocks 0 to 63, of two thins, and a write that waits for a 65th. */
+static struct tp_thin *fill_and_wait(int kind, struct io *io,
+				     struct tp_queue **queue)
+{
+	struct tp_thin *thin = begin_small(kind, 0), *other;
+
+	other = world_new_thin(&w, 1, THIN_BYTES);
+	thin_fill(thin, 0, DATA_BYTES / 2, 1);
+	thin_fill(other, 0, DATA_BYTES / 2, 2);
+	ck_ok(tp_thin_close(other));
+	ck_ok(tp_pool_commit(w.pool));
+	ck_ok(tp_queue_create(w.pool, 4, queue));
+	fill_pattern(block, WORLD_BLOCK, DATA_BYTES, 3);
+	io_init(io, TP_WRITE, block, DATA_BYTES, WORLD_BLOCK, 0);
+	io_submit(io, *queue, thin);
+	world_until(&w, mode() == TP_MODE_OUT_OF_DATA_SPACE);
+
+	return thin;
+}
+
+static void discard_some(struct tp_thin *thin, struct io *io,
+			 struct tp_queue *queue)
+{
+	io_init(io, TP_DISCARD, NULL, WORLD_BLOCK, 4 * WORLD_BLOCK, 0);
+	io_submit(io, queue, thin);
+}
+
+/* B-OODS-7, B-OODS-11: nobody asks for a commit, and what waits is not let on
+ * before one has made the freeing durable. */
+START_TEST(test_the_commit_that_frees_space_wakes_who_waits)
+{
+	struct tp_queue *queue;
+	struct tp_thin *thin;
+	struct io io, discard;
+
+	thin = fill_and_wait(_i, &io, &queue);
+	observer_hold(&w.metadata, OPS(TP_FLUSH));
+	discard_some(thin, &discard, queue);
+	world_until(&w, w.metadata.nr_held == 1);
+	world_idle(&w);
+	ck_assert(!io_has_ended(&io, queue));
+	ck_assert_int_eq(mode(), TP_MODE_OUT_OF_DATA_SPACE);
+	observer_release(&w.metadata);
+	ck_ok(io_wait(&w, &io, queue));
+	ck_ok(io_wait(&w, &discard, queue));
+	ck_assert_int_eq(mode(), TP_MODE_WRITE);
+	thin_verify(thin, DATA_BYTES, WORLD_BLOCK, 3);
+	thin_verify_zero(thin, WORLD_BLOCK, 4 * WORLD_BLOCK);
+	tp_queue_destroy(queue);
+	end_with(thin);
+}
+END_TEST
+
+/* B-OODS-7, F-16: a block that was shared, and that both its owners have left,
+ * is used again; so every block of the pool is. */
+START_TEST(test_blocks_freed_by_breaking_sharing_are_used_again)
+{
+	struct tp_thin *origin, *snapshot;
+	uint64_t first;
+
+	world_make_sized(&w, _i, 2 * MIB, 3 * WORLD_BLOCK, NULL);
+	w.options.flags |= TP_POOL_ERROR_IF_NO_SPACE;
+	world_format(&w);
+	world_open(&w);
+	origin = world_new_thin(&w, 0, THIN_BYTES);
+	thin_fill(origin, 0, WORLD_BLOCK, 1);
+	first = thin_where(origin, 0);
+	snapshot = world_snapshot(&w, 1, 0, THIN_BYTES);
+	thin_fill(origin, 0, 512, 2);
+	thin_fill(snapshot, 0, 512, 3);
+	ck_ok(write_block(origin, 1, 4));
+	ck_assert_uint_eq(thin_where(origin, WORLD_BLOCK), first);
+	ck_assert_uint_eq(world_used(&w), 3);
+	ck_assert_int_eq(write_block(origin, 2, 4), -ENOSPC);
+	thin_verify(origin, 0, 512, 2);
+	thin_verify(origin, 512, WORLD_BLOCK - 512, 1);
+	thin_verify(origin, WORLD_BLOCK, WORLD_BLOCK, 4);
+	thin_verify(snapshot, 0, 512, 3);
+	thin_verify(snapshot, 512, WORLD_BLOCK - 512, 1);
+	ck_ok(tp_thin_close(snapshot));
+	end_with(origin);
+}
+END_TEST
+
+/* B-OODS-9, B-MODE-4: the pool goes on to read-only, to failed, or is made
+ * read-only: what waits for space ends for want of it, once. */
+START_TEST(test_writes_that_wait_end_when_the_pool_stops_writing)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		struct tp_pool_options options;
+		struct tp_queue *queue;
+		struct tp_thin *thin;
+		struct io io;
+
+		thin = fill_and_wait(_i, &io, &queue);
+		options = w.options;
+		options.flags |= TP_POOL_READ_ONLY;
+		if (i < 2)
+			observer_fail(&w.metadata, ALL_OPS, 0, i ? 0 : 1, -EIO);
+		if (i < 2)
+			ck_assert_int_eq(tp_pool_create_thin(w.pool, 5), -EIO);
+		else
+			ck_ok(tp_pool_suspend(w.pool));
+		if (i == 2)
+			ck_ok(tp_pool_resume(w.pool, &options));
+		ck_assert_int_eq(io_wait(&w, &io, queue), -ENOSPC);
+		ck_assert_int_eq(mode(),
+				 i == 1 ? TP_MODE_FAILED : TP_MODE_READ_ONLY);
+		observer_heal(&w.metadata);
+		world_idle(&w);
+		ck_assert_uint_eq(io.nr_ended, 1);
+		tp_queue_destroy(queue);
+		ck_ok(tp_thin_close(thin));
+		tp_pool_close(w.pool);
+		world_open(&w);
+		world_end(&w);
+	}
+}
+END_TEST
+
+/* B-OODS-9, B-ABORT-4: it waits to see what a commit frees, and that fails. */
+START_TEST(test_a_write_that_waits_for_a_commit_fails_with_it)
+{
+	struct tp_thin *thin = begin_small(_i, 0);
+	struct tp_queue *queue;
+	struct io io;
+
+	ck_ok(tp_queue_create(w.pool, 4, &queue));
+	thin_fill(thin, 0, DATA_BYTES, 1);
+	ck_ok(tp_thin_discard(thin, 0, DATA_BYTES));
+	observer_fail(&w.metadata, OPS(TP_FLUSH), 0, 1, -EIO);
+	io_init(&io, TP_WRITE, block, DATA_BYTES, WORLD_BLOCK, 0);
+	io_submit(&io, queue, thin);
+	ck_assert_int_eq(io_wait(&w, &io, queue), -EIO);
+	ck_assert_uint_eq(io.nr_ended, 1);
+	ck_assert_int_eq(mode(), TP_MODE_READ_ONLY);
+	tp_queue_destroy(queue);
+	end_with(thin);
+}
+END_TEST
+
+/* OOS-10. */
+START_TEST(test_a_thin_that_fills_the_pool_leaves_the_others_alone)
+{
+	struct tp_thin *thin = begin_small(_i, TP_POOL_ERROR_IF_NO_SPACE);
+	struct tp_thin *other = world_new_thin(&w, 1, THIN_BYTES);
+
+	thin_fill(thin, 0, DATA_BYTES / 2, 1);
+	thin_fill(other, 0, DATA_BYTES / 2, 2);
+	ck_assert_int_eq(write_block(other, NR_BLOCKS, 2), -ENOSPC);
+	ck_assert_int_eq(write_block(thin, NR_BLOCKS, 2), -ENOSPC);
+	thin_verify(thin, 0, DATA_BYTES / 2, 1);
+	thin_verify(other, 0, DATA_BYTES / 2, 2);
+	ck_ok(write_block(thin, 0, 1));
+	ck_ok(tp_thin_close(other));
+	end_with(thin);
+}
+END_TEST
+
+/*---------------------------- growing under load ---------------------------*/
+
+static atomic_int grow_result;
+
+/* A host that adds space when it is told that there is little. */
+static void grow_when_told(void *context, const struct tp_event *event)
+{
+	int r = 0;
+
+	nr_events[event->kind]++;
+	if (event->kind != TP_EVENT_LOW_WATER)
+		return;
+	observer_grow(&w.data, w.data.size_bytes + 16 * WORLD_BLOCK);
+	r = tp_pool_grow_data(w.pool);
+	if (!r)
+		r = tp_pool_create_thin(w.pool, 100 + nr_events[event->kind]);
+	if (r)
+		grow_result = r;
+}
+
+/* B-EVT-3: it may call what changes the pool, and waits for it. */
+START_TEST(test_an_event_handler_may_grow_the_pool)
+{
+	struct tp_thin *thin = begin_small(_i, TP_POOL_ERROR_IF_NO_SPACE);
+
+	grow_result = 0;
+	ck_ok(tp_pool_set_event_handler(w.pool, grow_when_told, NULL));
+	for (unsigned i = 0; i < 2 * NR_BLOCKS; i++) {
+		ck_ok(write_block(thin, i, 1));
+		if (i % 4 == 0)
+			world_idle(&w);
+	}
+	ck_assert_int_eq(grow_result, 0);
+	ck_assert_uint_ge(nr_events[TP_EVENT_LOW_WATER], 4);
+	ck_assert_uint_eq(nr_events[TP_EVENT_MODE], 0);
+	thin_verify(thin, 0, THIN_BYTES, 1);
+	ck_ok(tp_pool_set_event_handler(w.pool, NULL, NULL));
+	end_with(thin);
+}
+END_TEST
+
+static void *fill_slowly(void *context)
+{
+	for (unsigned i = 0; i < 2 * NR_BLOCKS; i++)
+		thin_fill(context, (uint64_t)i * WORLD_BLOCK, WORLD_BLOCK, 1);
+
+	return NULL;
+}
+
+static atomic_bool stop_polling;
+static atomic_uint nr_polls;
+
+/* Never more used than there is. */
+static void *poll_status(void *context)
+{
+	while (!stop_polling) {
+		struct tp_pool_status status = world_status(&w);
+
+		ck_assert_uint_le(status.used_data_blocks, status.data_blocks);
+		ck_assert_uint_le(status.data_blocks, 2 * NR_BLOCKS);
+		ck_assert_uint_le(status.used_metadata_blocks,
+				  status.metadata_blocks);
+		nr_polls++;
+	}
+
+	return NULL;
+}
+
+static void grow_a_step(unsigned step)
+{
+	observer_grow(&w.data, w.data.size_bytes + DATA_BYTES / 8);
+	observer_grow(&w.metadata, w.metadata.size_bytes + MIB);
+	if (step % 2) {
+		ck_ok(tp_pool_suspend(w.pool));
+		ck_ok(tp_pool_resume(w.pool, NULL));
+	} else {
+		ck_ok(tp_pool_grow_metadata(w.pool));
+		ck_ok(tp_pool_grow_data(w.pool));
+	}
+}
+
+/* OOS-09, OOS-14, RSZ-05, RSZ-07: both devices grow in eight steps, each when
+ * the writer is stuck, and others look on. */
+START_TEST(test_a_writer_goes_on_each_time_the_pool_grows)
+{
+	struct tp_thin *thin = begin_small(OWN_THREAD, 0);
+	pthread_t writer, poller;
+
+	stop_polling = false;
+	nr_polls = 0;
+	pthread_create(&poller, NULL, poll_status, NULL);
+	pthread_create(&writer, NULL, fill_slowly, thin);
+	for (unsigned step = 0; step < 8; step++) {
+		world_until(&w, mode() == TP_MODE_OUT_OF_DATA_SPACE);
+		grow_a_step(step);
+	}
+	pthread_join(writer, NULL);
+	stop_polling = true;
+	pthread_join(poller, NULL);
+	ck_assert_uint_gt(nr_polls, 0);
+	thin_verify(thin, 0, THIN_BYTES, 1);
+	ck_assert_uint_eq(world_used(&w), 2 * NR_BLOCKS);
+	ck_assert_uint_eq(world_status(&w).metadata_blocks, 10 * MIB / 4096);
+	ck_assert_int_eq(mode(), TP_MODE_WRITE);
+	ck_ok(tp_pool_suspend(w.pool));
+	ck_ok(tp_pool_resume(w.pool, NULL));
+	ck_assert_int_eq(mode(), TP_MODE_WRITE);
+	ck_ok(tp_thin_close(thin));
+	ck_ok(tp_pool_delete_thin(w.pool, 0));
+	world_until(&w, !world_used(&w));
+	world_end(&w);
 }
 END_TEST
 
@@ -311,9 +631,7 @@ START_TEST(test_full_metadata_stops_writing_and_loses_nothing)
 	w.options.flags |= TP_POOL_SKIP_ZEROING;
 	world_format(&w);
 	world_open(&w);
-	for (unsigned i = 0; i <= TP_EVENT_RESUME; i++)
-		nr_events[i] = 0;
-	ck_ok(tp_pool_set_event_handler(w.pool, see_event, NULL));
+	listen();
 	thin = world_new_thin(&w, 0, (uint64_t)1 << 50);
 	fill_pattern(block, 512, 0, 1);
 	nr = fill_metadata(thin, &error);
@@ -384,6 +702,15 @@ int main(void)
 		test_a_host_driven_blocking_write_does_not_wait_for_space,
 		test_space_freed_in_the_running_transaction_is_found,
 		test_low_water_is_told_once_until_the_pool_grows,
+		test_low_water_is_told_again_after_a_resume,
+		test_a_mark_of_nothing_is_told_when_nothing_is_left,
+		test_the_commit_that_frees_space_wakes_who_waits,
+		test_blocks_freed_by_breaking_sharing_are_used_again,
+		test_writes_that_wait_end_when_the_pool_stops_writing,
+		test_a_write_that_waits_for_a_commit_fails_with_it,
+		test_a_thin_that_fills_the_pool_leaves_the_others_alone,
+		test_an_event_handler_may_grow_the_pool,
+		test_a_writer_goes_on_each_time_the_pool_grows,
 		test_a_data_device_shorter_than_a_block_is_full,
 		test_full_metadata_stops_writing_and_loses_nothing,
 		test_snapshots_until_metadata_is_full_end_in_a_clean_error);
