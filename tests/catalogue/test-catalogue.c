@@ -211,6 +211,7 @@ START_TEST(test_a_name_is_taken_once)
 }
 END_TEST
 
+/* RSZ-09, among others. */
 START_TEST(test_bad_arguments_change_nothing)
 {
 	struct tp_volume no_size = { 0 };
@@ -236,6 +237,8 @@ START_TEST(test_bad_arguments_change_nothing)
 	ck_assert_int_eq(tp_catalogue_rename(catalogue, "a", ".."), -EINVAL);
 	ck_assert_int_eq(tp_catalogue_rename(catalogue, NULL, "b"), -ENODATA);
 	ck_assert_int_eq(tp_catalogue_resize(catalogue, "a", 100), -EINVAL);
+	ck_assert_int_eq(tp_catalogue_resize(catalogue, "a", (uint64_t)1 << 63),
+			 -EINVAL);
 	ck_assert_int_eq(tp_catalogue_resize(catalogue, "x", 512), -ENODATA);
 	ck_assert_int_eq(tp_catalogue_delete(catalogue, "x"), -ENODATA);
 	ck_assert_int_eq(tp_catalogue_delete_id(catalogue, 99), -ENODATA);
@@ -421,6 +424,48 @@ START_TEST(test_resize_changes_the_size_only)
 	reopen();
 	ck_assert_uint_eq(find("a").size, 4096);
 	ck_assert_uint_eq(nr_listed(), 1);
+	end();
+}
+END_TEST
+
+/* All of it as the catalogue says, and not a sector more. */
+static void fill_volume(const char *name, uint64_t size)
+{
+	static char bytes[2 * VOLUME_BYTES];
+	struct tp_thin *thin;
+
+	ck_assert_int_eq(tp_catalogue_open_thin(catalogue, name, NULL, &thin),
+			 0);
+	memset(bytes, 1, sizeof(bytes));
+	ck_assert_int_eq(tp_thin_write(thin, bytes, size, 0, 0), 0);
+	ck_assert_int_eq(tp_thin_write(thin, bytes, 512, size, 0), -EINVAL);
+	ck_assert_int_eq(tp_thin_read(thin, bytes, 512, size), -EINVAL);
+	ck_assert_int_eq(tp_thin_read(thin, bytes, 512, size - 512), 0);
+	ck_assert_int_eq(bytes[0], 1);
+	ck_assert_int_eq(tp_thin_close(thin), 0);
+}
+
+/* RSZ-08: growing takes no space, and shrinking hides what is beyond the end
+ * and frees nothing. */
+START_TEST(test_a_volume_grows_and_shrinks)
+{
+	uint64_t used, blocks = VOLUME_BYTES / 65536;
+
+	begin();
+	create("a");
+	used = used_data_blocks();
+	fill_volume("a", VOLUME_BYTES);
+	ck_assert_uint_eq(used_data_blocks(), used + blocks);
+	ck_assert_int_eq(tp_catalogue_resize(catalogue, "a", 2 * VOLUME_BYTES),
+			 0);
+	ck_assert_uint_eq(used_data_blocks(), used + blocks);
+	fill_volume("a", 2 * VOLUME_BYTES);
+	ck_assert_uint_eq(used_data_blocks(), used + 2 * blocks);
+	ck_assert_int_eq(tp_catalogue_resize(catalogue, "a", VOLUME_BYTES / 2),
+			 0);
+	reopen();
+	fill_volume("a", VOLUME_BYTES / 2);
+	ck_assert_uint_eq(used_data_blocks(), used + 2 * blocks);
 	end();
 }
 END_TEST
@@ -1021,6 +1066,7 @@ int main(void)
 		test_displacing_is_refused_where_a_name_is_not_as_needed,
 		test_displacing_on_full_pages_moves_entries,
 		test_resize_changes_the_size_only,
+		test_a_volume_grows_and_shrinks,
 		test_delete_takes_the_thin_and_the_entry,
 		test_an_open_volume_is_not_deleted,
 		test_thousands_of_names_are_kept_on_several_pages,

@@ -233,6 +233,7 @@ static void expect_cleared(char *bytes, unsigned flags, bool repaired)
 	checked_exit(&checked);
 }
 
+/* B-NC-3, NCK-03: after a check that leaves nothing, and only then. */
 START_TEST(test_needs_check_is_cleared_when_nothing_is_left_to_complain_of)
 {
 	char *bytes = make_image();

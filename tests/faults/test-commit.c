@@ -320,7 +320,7 @@ START_TEST(test_failures_of_a_read_only_pool_change_its_mode_no_more)
 }
 END_TEST
 
-/* R-60: a discard that is being passed down when the pool stops: its answer
+/* R-60, B-MODE-3: a discard that is being passed down when the pool stops: its answer
  * changes nothing any more, and the blocks have their owner back only if the
  * unmapping was not durable. */
 START_TEST(test_a_discard_passed_down_while_the_pool_stops_changes_nothing)

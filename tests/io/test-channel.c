@@ -537,6 +537,7 @@ static int new_with(struct tp_device_async_ops ops)
 	return r;
 }
 
+/* B-BAD-25: its logical blocks, for one, have a size that divides a data block's. */
 START_TEST(test_a_device_that_makes_no_sense_is_refused)
 {
 	const struct tp_device_async_ops good = {

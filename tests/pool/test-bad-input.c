@@ -179,7 +179,7 @@ static void wait_for_nothing(void *context, uint64_t until_ns)
 {
 }
 
-/* B-BAD-4, B-BAD-5, B-POOL-4. */
+/* B-BAD-1, B-BAD-4, B-BAD-5, B-POOL-4: a device that is missing, too. */
 START_TEST(test_options_out_of_range_are_refused)
 {
 	struct tp_pool_options options;

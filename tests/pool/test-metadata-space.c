@@ -94,7 +94,7 @@ START_TEST(test_a_part_of_the_metadata_is_kept_back_for_commits)
 }
 END_TEST
 
-/* B-META-2, MDX-04: once as it falls to the mark, and again only when it has
+/* B-EVT-1, B-META-2, MDX-04: once as it falls to the mark, and again only when it has
  * been above: after thins were deleted, and after it grew. */
 START_TEST(test_low_metadata_is_told_once_each_time_it_falls)
 {

@@ -297,7 +297,7 @@ static void check_unmapping(const struct row *row)
 		thin_verify(thin, ANOTHER * WORLD_BLOCK, WORLD_BLOCK, 1);
 }
 
-/* B-MODE-3, B-MSG-1, B-META-4, B-OODS-2, B-OODS-3, B-DISC-14, B-FLUSH-8,
+/* B-MSG-1, B-META-4, B-OODS-2, B-OODS-3, B-DISC-14, B-FLUSH-8,
  * B-BAD-23, B-THIN-6, B-READ-1, RDO-01, RDO-02, RDO-03, RDO-04, RDO-05: all of
  * the table but its last two lines. */
 START_TEST(test_each_mode_allows_what_the_table_says)
@@ -443,7 +443,7 @@ static struct tp_pool_options read_only_options(void)
 	return options;
 }
 
-/* B-EVT-1, B-MODE-4, B-MODE-5, B-OODS-7: from write to out of data space and
+/* B-MODE-4, B-MODE-5, B-OODS-7: from write to out of data space and
  * back; a resume that asks for nothing is no way back, one that asks is. */
 START_TEST(test_out_of_data_space_comes_and_goes)
 {
@@ -469,7 +469,7 @@ START_TEST(test_out_of_data_space_comes_and_goes)
 }
 END_TEST
 
-/* B-META-3, B-META-5, B-GROW-1: more data is no help, and is not taken; a
+/* B-META-3, B-META-5: more data is no help, and is not taken; a
  * resume that asks for write gets it, until it is found full
  * again. */
 START_TEST(test_out_of_metadata_space_ends_when_metadata_grows)

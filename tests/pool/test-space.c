@@ -163,7 +163,7 @@ START_TEST(test_writes_wait_for_space_and_then_finish)
 }
 END_TEST
 
-/* OOS-03, OOS-07, R-41, R-43, B-OODS-5, B-OODS-6. */
+/* OOS-03, OOS-07, R-41, R-43, B-EVT-1, B-OODS-5, B-OODS-6. */
 START_TEST(test_writes_that_waited_too_long_fail)
 {
 	struct tp_thin *thin;
@@ -275,7 +275,7 @@ START_TEST(test_low_water_is_told_once_until_the_pool_grows)
 }
 END_TEST
 
-/* B-LWM-2, B-LWM-3: a resume arms it again, and tells only of itself; a grow
+/* B-EVT-1, B-LWM-2, B-LWM-3: a resume arms it again, and tells only of itself; a grow
  * call that finds nothing new does not even that. */
 START_TEST(test_low_water_is_told_again_after_a_resume)
 {

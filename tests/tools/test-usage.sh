@@ -28,6 +28,7 @@ fails 2 "create, delete, rename or resize" volume
 fails 2 "create, delete, rename or resize" volume frobnicate pool
 fails 2 "takes no --json" create pool --json
 fails 2 "takes no --id" status pool --id 3
+# B-BAD-1: what is missing, and what is no number.
 fails 2 "wants a value" create pool --size
 fails 2 "'10X' is no size" create pool --size 10X
 fails 2 "'' is no size" create pool --size ''
