@@ -141,11 +141,42 @@ START_TEST(test_a_deletion_that_power_cut_short_is_carried_on)
 }
 END_TEST
 
+static void resume_with(unsigned flags)
+{
+	struct tp_pool_options options = w.options;
+
+	options.flags |= flags;
+	ck_ok(tp_pool_suspend(w.pool));
+	ck_ok(tp_pool_resume(w.pool, &options));
+}
+
+/* A pool that is made read-only meanwhile stops emptying it, and goes on when
+ * it is writable again. */
+START_TEST(test_a_deletion_that_a_mode_held_up_is_carried_on)
+{
+	uint64_t used;
+
+	begin(HOST_DRIVEN);
+	fill(1);
+	ck_ok(tp_pool_delete_thin(w.pool, 1));
+	resume_with(TP_POOL_READ_ONLY);
+	world_idle(&w);
+	used = world_used(&w);
+	world_idle(&w);
+	ck_assert_uint_eq(world_used(&w), used);
+	ck_assert_uint_gt(used, 0);
+	resume_with(0);
+	world_until(&w, used_after_commit() == 0);
+	end();
+}
+END_TEST
+
 int main(void)
 {
 	return RUN_TESTS(
 		"deletion", NR_KINDS,
 		test_a_big_thin_is_gone_at_once_and_its_space_comes_back,
 		test_a_snapshot_of_a_big_thin_that_is_deleted_keeps_its_blocks,
-		test_a_deletion_that_power_cut_short_is_carried_on);
+		test_a_deletion_that_power_cut_short_is_carried_on,
+		test_a_deletion_that_a_mode_held_up_is_carried_on);
 }
