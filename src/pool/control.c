@@ -285,6 +285,15 @@ static int take_one(struct tpi_call *call, const struct tp_snapshot_pair *pair,
 	return 0;
 }
 
+static int find_space(struct tpi_call *call,
+		      const struct tpi_snapshot *snapshot)
+{
+	if (tpi_metadata_has_snapshot_room(&call->pool->metadata, snapshot->nr))
+		return 0;
+
+	return tpi_error(-ENOSPC, "the metadata device is full");
+}
+
 /* All that is refused is refused before the first is taken.  A block that has
  * to be read may interrupt, so nothing is committed until the last is. */
 static int take_all(struct tpi_call *call, struct tpi_snapshot *snapshot)
@@ -297,6 +306,8 @@ static int take_all(struct tpi_call *call, struct tpi_snapshot *snapshot)
 			r = choose_time(call, snapshot);
 		if (!r)
 			r = find_memory(call, snapshot);
+		if (!r)
+			r = find_space(call, snapshot);
 		if (r)
 			return r;
 	}

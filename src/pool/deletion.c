@@ -168,6 +168,8 @@ static void run(struct tpi_task *task)
 	for (unsigned i = 0; i < PIECES_A_TURN && !r; i++)
 		r = step(deletion);
 	tpi_abort_if_failed(pool);
+	if (r == -ENOSPC && tpi_space_await_metadata(pool, task))
+		return;
 	if (!r)
 		tpi_loop_ready(&pool->loop, task);
 	else if (r == -EAGAIN)

@@ -101,11 +101,26 @@ static int map(struct tpi_metadata *md, struct tpi_thin_tree *tree,
 	return r;
 }
 
-bool tpi_metadata_has_room(const struct tpi_metadata *md, unsigned nr_changes)
+static bool is_free(const struct tpi_metadata *md, tp_mblock nr)
 {
 	return tpi_metadata_sm_nr_free(md->metadata_sm) >=
-	       tpi_metadata_sm_reserve(md->metadata_sm) +
-		       nr_changes * tpi_metadata_change_blocks(md);
+	       tpi_metadata_sm_reserve(md->metadata_sm) + nr;
+}
+
+bool tpi_metadata_has_room(const struct tpi_metadata *md, unsigned nr_changes)
+{
+	return is_free(md, nr_changes * tpi_metadata_change_blocks(md));
+}
+
+bool tpi_metadata_has_snapshot_room(const struct tpi_metadata *md, size_t nr)
+{
+	return is_free(md, tpi_metadata_change_blocks(md) +
+				   (nr - 1) * TPI_CHANGE_BLOCKS_MIN);
+}
+
+static int refuse_full(void)
+{
+	return tpi_error(-ENOSPC, "the metadata device is full");
 }
 
 /* Refuse before anything is changed what could not be committed (B-META-6), or
@@ -115,7 +130,7 @@ static int check_room(struct tpi_metadata *md)
 	if (tpi_metadata_has_room(md, 1))
 		return tpi_metadata_make_room(md, 1, 0);
 
-	return tpi_error(-ENOSPC, "the metadata device is full");
+	return refuse_full();
 }
 
 static int prepare_map(struct tpi_metadata *md, struct tpi_thin_tree *tree,
@@ -219,6 +234,8 @@ int tpi_metadata_unmap(struct tpi_metadata *md, struct tpi_thin_tree *tree,
 			   &counter, &position);
 	if (!r && counter.nr == 0)
 		return 0;
+	if (!r && !tpi_metadata_has_room(md, 1))
+		return refuse_full();
 	if (!r)
 		r = tpi_metadata_make_room(md, 1, counter.nr);
 	if (!r)
@@ -375,6 +392,8 @@ static int prepare_delete(struct tpi_metadata *md, uint64_t id,
 				      &nr_nodes);
 	if (!r && nr_nodes > limit)
 		return -EFBIG;
+	if (!r && !tpi_metadata_has_room(md, 1))
+		return refuse_full();
 	if (!r)
 		r = tpi_metadata_make_room(
 			md, 1,
@@ -434,10 +453,11 @@ int tpi_metadata_sync_details(struct tpi_metadata *md,
 
 	if (tpi_list_empty(&tree->dirty))
 		return 0;
-	r = tpi_metadata_make_room(md, 1, 0);
-	if (!r)
-		r = tpi_btree_prepare_insert(&md->details, md->details_root,
-					     tree->id, 1);
+	r = check_room(md);
+	if (r)
+		return r;
+	r = tpi_btree_prepare_insert(&md->details, md->details_root, tree->id,
+				     1);
 	if (r)
 		return tpi_metadata_refuse(md, r);
 	r = tpi_metadata_write_details(md, tree->id, &tree->details);
@@ -515,6 +535,8 @@ int tpi_metadata_shrink_thin(struct tpi_metadata *md,
 	r = count_piece(md, tree, shrink);
 	if (r == -ENODATA)
 		return r;
+	if (!r && !tpi_metadata_has_room(md, 1))
+		return refuse_full();
 	if (!r)
 		r = tpi_metadata_make_room(md, 1, shrink->nr_counted);
 	if (!r)

@@ -30,7 +30,9 @@ int tpi_metadata_fail(struct tpi_metadata *md, int error);
 /* The same before anything was changed: want of memory is only told. */
 int tpi_metadata_refuse(struct tpi_metadata *md, int error);
 
-/* Metadata blocks that one change may make. */
+/* Metadata blocks that one change may make; and of two whose paths are much the
+ * same, the second. */
+#define TPI_CHANGE_BLOCKS_MIN 8u
 tp_mblock tpi_metadata_change_blocks(const struct tpi_metadata *md);
 
 int tpi_mapping_check(struct tpi_metadata *md, tpi_mapping mapping);

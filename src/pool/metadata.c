@@ -507,13 +507,15 @@ int tpi_metadata_refuse(struct tpi_metadata *md, int error)
 	return error == -ENOMEM ? error : tpi_metadata_fail(md, error);
 }
 
-/* Blocks of metadata that one change may make; less where there are few. */
+/* Blocks of metadata that one change may make; less where there are few, and
+ * trees are low. */
 #define CHANGE_BLOCKS_MAX 64u
 
 tp_mblock tpi_metadata_change_blocks(const struct tpi_metadata *md)
 {
-	return tpi_min(CHANGE_BLOCKS_MAX,
-		       tpi_metadata_sm_nr_blocks(md->metadata_sm) / 8);
+	tp_mblock nr = tpi_metadata_sm_nr_blocks(md->metadata_sm) / 8;
+
+	return tpi_min(CHANGE_BLOCKS_MAX, tpi_max(TPI_CHANGE_BLOCKS_MIN, nr));
 }
 
 /* And counts of blocks: of what two shared nodes refer to that are copied. */
@@ -541,7 +543,7 @@ int tpi_metadata_make_room(struct tpi_metadata *md, unsigned nr_changes,
 	return r ? tpi_error(r, "no memory to change the metadata") : 0;
 }
 
-static int prepare_close(struct tpi_metadata *md)
+static int prepare_details(struct tpi_metadata *md)
 {
 	struct tpi_list *entry, *following;
 	int r = 0;
@@ -556,7 +558,16 @@ static int prepare_close(struct tpi_metadata *md)
 		if (r)
 			return r;
 	}
-	r = tpi_data_sm_prepare_close(md->data_sm);
+
+	return r;
+}
+
+static int prepare_close(struct tpi_metadata *md)
+{
+	int r = prepare_details(md);
+
+	if (!r)
+		r = tpi_data_sm_prepare_close(md->data_sm);
 	if (!r)
 		r = tpi_metadata_sm_prepare_close(md->metadata_sm);
 	if (!r)
@@ -569,7 +580,13 @@ static int prepare_close(struct tpi_metadata *md)
 
 int tpi_metadata_prepare_close(struct tpi_metadata *md)
 {
-	return tpi_metadata_refuse(md, prepare_close(md));
+	int r;
+
+	tpi_metadata_sm_set_closing(md->metadata_sm, true);
+	r = prepare_close(md);
+	tpi_metadata_sm_set_closing(md->metadata_sm, false);
+
+	return tpi_metadata_refuse(md, r);
 }
 
 int tpi_metadata_write_details(struct tpi_metadata *md, uint64_t id,
@@ -611,18 +628,28 @@ static void fill_superblock(struct tpi_metadata *md)
 	sb->device_details_root = le64_make(md->details_root);
 }
 
-int tpi_metadata_close(struct tpi_metadata *md)
+static int write_all(struct tpi_metadata *md)
 {
-	int r;
+	int r = write_dirty_details(md);
 
-	md->frozen = md->superblock;
-	r = write_dirty_details(md);
 	if (!r)
 		r = tpi_data_sm_close(md->data_sm,
 				      &md->frozen.data_space_map.root);
 	if (!r)
 		r = tpi_metadata_sm_close(md->metadata_sm,
 					  &md->frozen.metadata_space_map.root);
+
+	return r;
+}
+
+int tpi_metadata_close(struct tpi_metadata *md)
+{
+	int r;
+
+	md->frozen = md->superblock;
+	tpi_metadata_sm_set_closing(md->metadata_sm, true);
+	r = write_all(md);
+	tpi_metadata_sm_set_closing(md->metadata_sm, false);
 	if (r)
 		return tpi_metadata_fail(md, r);
 

@@ -166,6 +166,9 @@ tp_mblock tpi_metadata_low_water(const struct tpi_metadata *md);
  * closing?  If not for one, and a commit does not help, the metadata is full. */
 bool tpi_metadata_has_room(const struct tpi_metadata *md, unsigned nr_changes);
 
+/* The same for @nr snapshots that are taken together, one at least. */
+bool tpi_metadata_has_snapshot_room(const struct tpi_metadata *md, size_t nr);
+
 /*
  * Memory for @nr_changes of the below and for closing, if they are of ordinary
  * size, and for @nr_data_blocks more that change their owners.  Each change

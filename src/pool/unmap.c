@@ -139,10 +139,14 @@ static void run(struct tpi_task *task)
 	for (unsigned i = 0; i < PIECES_A_TURN && !r; i++)
 		r = next_piece(unmapping);
 	tpi_abort_if_failed(pool);
+	if (r == -ENOSPC && tpi_space_await_metadata(pool, task))
+		return;
 	if (!r)
 		tpi_loop_ready(&pool->loop, task);
 	else if (r == -EAGAIN)
 		tpi_loop_await_block(&pool->loop, task);
+	else if (r == -ENOSPC)
+		finish(unmapping, without_effect(unmapping));
 	else
 		finish(unmapping, r == -ENODATA ? 0 : r);
 }

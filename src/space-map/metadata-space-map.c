@@ -201,6 +201,12 @@ tp_mblock tpi_metadata_sm_reserve(const struct tpi_metadata_space_map *map)
 	       RESERVE_MARGIN;
 }
 
+void tpi_metadata_sm_set_closing(struct tpi_metadata_space_map *map,
+				 bool closing)
+{
+	map->closing = closing;
+}
+
 /*---------------------------- closing: large counts ------------------------*/
 
 static int save_large(struct tpi_metadata_space_map *map, tp_mblock block,

@@ -71,6 +71,11 @@ int tpi_metadata_sm_make_room(struct tpi_metadata_space_map *map, size_t nr);
 /* How many blocks closing a transaction may need at most, now. */
 tp_mblock tpi_metadata_sm_reserve(const struct tpi_metadata_space_map *map);
 
+/* Whether what is done now belongs to a close, and so may use the reserve.  A
+ * close of the map does in any case, and leaves this off. */
+void tpi_metadata_sm_set_closing(struct tpi_metadata_space_map *map,
+				 bool closing);
+
 /* More blocks, all free; at most TPI_METADATA_BLOCKS_MAX.  -ENOMEM. */
 int tpi_metadata_sm_grow(struct tpi_metadata_space_map *map,
 			 tp_mblock nr_blocks);

@@ -690,6 +690,85 @@ START_TEST(test_snapshots_until_metadata_is_full_end_in_a_clean_error)
 }
 END_TEST
 
+/* The mode is the one that only asks for more metadata. */
+static void assert_metadata_is_full(void)
+{
+	ck_assert_int_eq(mode(), TP_MODE_OUT_OF_METADATA_SPACE);
+	ck_assert(!world_status(&w).needs_check);
+}
+
+#define NR_SHARED 4800u
+#define SHARED_BYTES ((uint64_t)NR_SHARED * WORLD_BLOCK)
+
+/* B-META-3, B-META-6: a discard copies the shared nodes that it changes, more
+ * of them in a transaction than there is room for. */
+START_TEST(test_discards_of_what_is_shared_do_not_overrun_full_metadata)
+{
+	struct tp_thin *thin;
+
+	world_make_sized(&w, _i, 224 * KIB, SHARED_BYTES, NULL);
+	w.options.flags |= TP_POOL_SKIP_ZEROING;
+	w.options.commit_interval_ms = TP_NEVER;
+	world_format(&w);
+	world_open(&w);
+	thin = world_new_thin(&w, 0, SHARED_BYTES);
+	for (uint64_t at = 0; at < SHARED_BYTES; at += WORLD_BLOCK)
+		ck_ok(tp_thin_write(thin, block, 512, at, 0));
+	ck_ok(tp_pool_create_snapshot(w.pool, 1, 0));
+	for (uint64_t at = 0; at < SHARED_BYTES; at += 200 * WORLD_BLOCK)
+		ck_ok(tp_thin_discard(thin, at, WORLD_BLOCK));
+	assert_metadata_is_full();
+	ck_ok(tp_thin_close(thin));
+
+	world_reopen(&w);
+	observer_grow(&w.metadata, MIB);
+	ck_ok(tp_pool_grow_metadata(w.pool));
+	thin = world_open_thin(&w, 0, SHARED_BYTES);
+	ck_ok(tp_thin_discard(thin, 0, SHARED_BYTES));
+	ck_assert_uint_eq(thin_mapped(thin), 0);
+	end_with(thin);
+}
+END_TEST
+
+/* Until something is refused. */
+static void use_up_metadata(struct tp_thin *thin)
+{
+	for (uint32_t i = 0; i < 200; i++) {
+		struct tp_snapshot_pair pairs[] = { { 3 * i + 1, 0 },
+						    { 3 * i + 2, 0 },
+						    { 3 * i + 3, 0 } };
+
+		if (tp_thin_write(thin, block, 512, i * WORLD_BLOCK, 0) ||
+		    tp_pool_create_snapshots(w.pool, pairs, 3) ||
+		    tp_thin_write(thin, block, 512, 0, 0) ||
+		    tp_pool_delete_thin(w.pool, pairs[1].id))
+			return;
+	}
+	ck_abort_msg("the metadata never gets full");
+}
+
+/* B-META-1, B-META-3: what is held back suffices for a commit, and so nothing
+ * is rolled back, however little there is. */
+START_TEST(test_a_commit_finds_room_in_very_little_metadata)
+{
+	for (unsigned nr_blocks = 20; nr_blocks < 56; nr_blocks += 7) {
+		struct tp_thin *thin;
+
+		world_make_sized(&w, _i, nr_blocks * 4096, 16 * MIB, NULL);
+		world_format(&w);
+		world_open(&w);
+		if (!tp_pool_create_thin(w.pool, 0)) {
+			thin = world_open_thin(&w, 0, THIN_BYTES);
+			use_up_metadata(thin);
+			ck_ok(tp_thin_close(thin));
+		}
+		ck_assert(!world_status(&w).needs_check);
+		ck_assert_int_lt(mode(), TP_MODE_READ_ONLY);
+		world_end(&w);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	return RUN_TESTS(
@@ -713,5 +792,7 @@ int main(void)
 		test_a_writer_goes_on_each_time_the_pool_grows,
 		test_a_data_device_shorter_than_a_block_is_full,
 		test_full_metadata_stops_writing_and_loses_nothing,
-		test_snapshots_until_metadata_is_full_end_in_a_clean_error);
+		test_snapshots_until_metadata_is_full_end_in_a_clean_error,
+		test_discards_of_what_is_shared_do_not_overrun_full_metadata,
+		test_a_commit_finds_room_in_very_little_metadata);
 }
