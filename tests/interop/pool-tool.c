@@ -2,8 +2,15 @@
  * pool-tool.c - a pool worked on from shell tests, by the public API alone.
  *
  *	pool-tool METADATA DATA format BLOCK_SECTORS
- *	pool-tool [--read-only] METADATA DATA COMMAND [ARG]...
- *	pool-tool [--read-only] METADATA DATA -
+ *	pool-tool [OPTION]... METADATA DATA COMMAND [ARG]...
+ *	pool-tool [OPTION]... METADATA DATA -
+ *
+ *	--read-only
+ *	--origin FILE	the external origin of every volume that is opened
+ *	--power-cut N	the devices begin with what the files hold, have volatile
+ *			caches, and lose power at their N-th request, or at the
+ *			end; then the files hold what that leaves.  It says how
+ *			many commands had been done.
  *
  * With '-' commands come from standard input, a line each, and all are run on
  * one open pool.  Units are those of tests/oracles/kernel-dm-thin, and so are
@@ -13,10 +20,15 @@
  * Exit status: 0, 1 with a line on standard error, 2 for wrong usage.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <thinpool/simulator.h>
 #include <thinpool/thinpool.h>
 #include <unistd.h>
 
@@ -28,15 +40,23 @@
 #define MAX_WORDS 8
 #define MAX_LINE 4096
 #define MAX_PAIRS 65536
+#define SUPERBLOCK_BYTES 4096
 
 #define ULL(n) ((unsigned long long)(n))
 
 struct tool {
 	const char *paths[2];
+	bool read_only;
+	struct tp_device *origin; /* may be NULL */
 	struct tp_pool *pool;
 	uint64_t block_bytes;
 	char *buffer;              /* of PIECE bytes */
 	const struct command *now; /* for messages */
+	unsigned nr_done;          /* commands */
+
+	struct tp_simulator *simulator; /* NULL: no power cut is asked for */
+	uint64_t cut_at;
+	bool is_cut;
 };
 
 struct command {
@@ -46,8 +66,11 @@ struct command {
 	int (*run)(struct tool *tool, char **words);
 };
 
+/* What fails for want of power is no failure. */
 static int fail(const struct tool *tool, int r)
 {
+	if (tool->is_cut)
+		return r;
 	fprintf(stderr, "pool-tool: %s: %s (%s)\n",
 		tool->now ? tool->now->name : "open", tp_last_error(),
 		tp_strerror(r));
@@ -76,6 +99,7 @@ static int open_thin(struct tool *tool, const char *id, struct tp_thin **thin)
 	struct tp_thin_options options = TP_THIN_OPTIONS_INIT;
 
 	options.size = VOLUME_SIZE;
+	options.external_origin = tool->origin;
 
 	return tp_thin_open(tool->pool, number(id), &options, thin);
 }
@@ -276,6 +300,19 @@ static int run_grow(struct tool *tool, char **words)
 	return r ? r : tp_pool_grow_metadata(tool->pool);
 }
 
+/* From now on the files can only be written where a superblock is. */
+static int run_fail_writes(struct tool *tool, char **words)
+{
+	struct rlimit limit;
+
+	signal(SIGXFSZ, SIG_IGN);
+	if (getrlimit(RLIMIT_FSIZE, &limit))
+		return -errno;
+	limit.rlim_cur = SUPERBLOCK_BYTES;
+
+	return setrlimit(RLIMIT_FSIZE, &limit) ? -errno : 0;
+}
+
 /* What is in the devices stays, what is only in memory goes. */
 static int run_crash(struct tool *tool, char **words)
 {
@@ -293,12 +330,12 @@ static int run_status(struct tool *tool, char **words)
 		return r;
 	printf("mode=%s\nneeds_check=%d\ntransaction_id=%llu\ntime=%u\n"
 	       "block_sectors=%u\ndata_blocks=%llu\nused_data_blocks=%llu\n"
-	       "held_root=%d\nthins=%llu\n",
+	       "metadata_blocks=%llu\nheld_root=%d\nthins=%llu\n",
 	       tp_pool_mode_name(status.mode), status.needs_check,
 	       ULL(status.transaction_id), status.time,
 	       status.data_block_size / TP_SECTOR_SIZE, ULL(status.data_blocks),
-	       ULL(status.used_data_blocks), status.held_root != 0,
-	       ULL(status.nr_thins));
+	       ULL(status.used_data_blocks), ULL(status.metadata_blocks),
+	       status.held_root != 0, ULL(status.nr_thins));
 
 	return 0;
 }
@@ -385,6 +422,7 @@ static const struct command commands[] = {
 	{ "release-metadata-snapshot", "", 0, run_release },
 	{ "set-transaction-id", "OLD NEW", 2, run_transaction },
 	{ "grow", "", 0, run_grow },
+	{ "fail-writes", "", 0, run_fail_writes },
 	{ "crash", "", 0, run_crash },
 	{ "status", "", 0, run_status },
 	{ "list", "", 0, run_list },
@@ -406,6 +444,7 @@ static int run(struct tool *tool, int nr_words, char **words)
 	}
 	tool->now = command;
 	r = command->run(tool, words);
+	tool->nr_done += !r;
 
 	return r ? fail(tool, r) : 0;
 }
@@ -433,15 +472,131 @@ static int run_lines(struct tool *tool)
 	return r;
 }
 
+/*---------------------------- power ----------------------------------------*/
+
+static void cut_if_it_is_time(void *context,
+			      const struct tp_simulated_event *event)
+{
+	struct tool *tool = context;
+
+	if (tp_simulator_nr_requests(tool->simulator) < tool->cut_at)
+		return;
+	tool->is_cut = true;
+	tp_simulator_power_off(tool->simulator);
+}
+
+static int load(struct tool *tool, unsigned device, int fd)
+{
+	struct tp_simulated_device_options options =
+		TP_SIMULATED_DEVICE_OPTIONS_INIT;
+	struct tp_device *unused;
+	struct stat st;
+	ssize_t n;
+	int r;
+
+	if (fstat(fd, &st))
+		return -errno;
+	options.size = (uint64_t)st.st_size;
+	options.features = TP_DEVICE_DISCARD | TP_DEVICE_WRITE_ZEROES;
+	options.discard_effect = TP_DISCARD_POISONS;
+	options.min_latency_ns = 10000;
+	options.max_latency_ns = 200000;
+	options.superblock_bytes = device ? 0 : SUPERBLOCK_BYTES;
+	r = tp_simulator_add_device(tool->simulator, &options, &unused);
+	for (uint64_t at = 0; !r && at < options.size; at += (uint64_t)n) {
+		n = pread(fd, tool->buffer, PIECE, (off_t)at);
+		r = n > 0 ? tp_simulator_poke(tool->simulator, device,
+					      tool->buffer, (size_t)n, at)
+			  : -EIO;
+	}
+
+	return r;
+}
+
+static int save(struct tool *tool, unsigned device, int fd)
+{
+	struct stat st;
+	int r = 0;
+
+	if (fstat(fd, &st))
+		return -errno;
+	for (uint64_t at = 0, size = (uint64_t)st.st_size; !r && at < size;
+	     at += PIECE) {
+		size_t length = size - at < PIECE ? size - at : PIECE;
+
+		r = tp_simulator_peek(tool->simulator, device,
+				      TP_CONTENT_STABLE, tool->buffer, length,
+				      at);
+		if (!r && pwrite(fd, tool->buffer, length, (off_t)at) !=
+				  (ssize_t)length)
+			r = -EIO;
+	}
+
+	return r;
+}
+
+static int each_file(struct tool *tool,
+		     int (*each)(struct tool *tool, unsigned device, int fd))
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < 2 && !r; i++) {
+		int fd = open(tool->paths[i], O_RDWR | O_CLOEXEC);
+
+		if (fd < 0)
+			return -errno;
+		r = each(tool, i, fd);
+		close(fd);
+	}
+
+	return r;
+}
+
+static int open_simulated(struct tool *tool, struct tp_device **devices)
+{
+	struct tp_simulator_options options = TP_SIMULATOR_OPTIONS_INIT;
+	int r;
+
+	options.seed = tool->cut_at;
+	r = tp_simulator_new(&options, &tool->simulator);
+	if (!r)
+		r = each_file(tool, load);
+	if (r)
+		return r;
+	tp_simulator_set_observer(tool->simulator, cut_if_it_is_time, tool);
+	for (unsigned i = 0; i < 2; i++)
+		devices[i] =
+			tp_device_ref(tp_simulator_device(tool->simulator, i));
+
+	return 0;
+}
+
+/* The pool is closed. */
+static int keep_what_power_left(struct tool *tool)
+{
+	int r;
+
+	tool->is_cut = true;
+	tp_simulator_power_off(tool->simulator);
+	r = tp_simulator_power_on(tool->simulator, NULL, NULL);
+	if (!r)
+		r = each_file(tool, save);
+	tp_simulator_free(tool->simulator);
+	printf("%u\n", tool->nr_done);
+
+	return r;
+}
+
 /*---------------------------- opening --------------------------------------*/
 
-static int open_devices(const struct tool *tool, unsigned flags,
-			struct tp_device **devices)
+static int open_devices(struct tool *tool, struct tp_device **devices)
 {
 	struct tp_file_options options = TP_FILE_OPTIONS_INIT;
 	int r = 0;
 
-	options.flags = flags;
+	if (tool->cut_at)
+		return open_simulated(tool, devices);
+	options.flags = tool->read_only ? TP_FILE_READ_ONLY : 0;
 	for (int i = 0; i < 2 && !r; i++)
 		r = tp_device_open_file(tool->paths[i], &options, &devices[i]);
 
@@ -457,14 +612,19 @@ static int format(struct tp_device **devices, const char *block_sectors)
 	return tp_pool_format(devices[0], devices[1], &options);
 }
 
-static int open_pool(struct tool *tool, struct tp_device **devices,
-		     bool read_only)
+static int open_pool(struct tool *tool, struct tp_device **devices)
 {
 	struct tp_pool_options options = TP_POOL_OPTIONS_INIT;
 	struct tp_pool_status status = TP_POOL_STATUS_INIT;
 	int r;
 
-	options.flags = read_only ? TP_POOL_READ_ONLY : 0;
+	options.flags = tool->read_only ? TP_POOL_READ_ONLY : 0;
+	if (tool->simulator) {
+		options.flags |= TP_POOL_HOST_DRIVEN;
+		options.clock_ns = tp_simulator_clock_ns;
+		options.clock_wait = tp_simulator_clock_wait;
+		options.clock_context = tool->simulator;
+	}
 	r = tp_pool_open(devices[0], devices[1], &options, &tool->pool);
 	if (!r)
 		r = tp_pool_get_status(tool->pool, &status);
@@ -473,16 +633,16 @@ static int open_pool(struct tool *tool, struct tp_device **devices,
 	return r;
 }
 
-static int work(struct tool *tool, bool read_only, int nr_words, char **words)
+static int work(struct tool *tool, int nr_words, char **words)
 {
 	struct tp_device *devices[2] = { NULL, NULL };
 	int r, r_close;
 
-	r = open_devices(tool, read_only ? TP_FILE_READ_ONLY : 0, devices);
+	r = open_devices(tool, devices);
 	if (!r && !strcmp(words[0], "format") && nr_words == 2)
 		r = format(devices, words[1]);
 	else if (!r)
-		r = open_pool(tool, devices, read_only);
+		r = open_pool(tool, devices);
 	tp_device_unref(devices[0]);
 	tp_device_unref(devices[1]);
 	if (r)
@@ -500,24 +660,56 @@ static int work(struct tool *tool, bool read_only, int nr_words, char **words)
 	return r;
 }
 
+static int usage(void)
+{
+	fputs("usage: pool-tool [--read-only] [--origin FILE] [--power-cut N] "
+	      "METADATA DATA COMMAND [ARG]...\n",
+	      stderr);
+
+	return 2;
+}
+
+/* How many words they are, or a negative errno. */
+static int take_options(struct tool *tool, char **words)
+{
+	int i = 1;
+
+	for (; words[i] && !strncmp(words[i], "--", 2); i++) {
+		struct tp_file_options options = TP_FILE_OPTIONS_INIT;
+		int r = 0;
+
+		options.flags = TP_FILE_READ_ONLY;
+		if (!strcmp(words[i], "--read-only"))
+			tool->read_only = true;
+		else if (!strcmp(words[i], "--origin") && words[i + 1])
+			r = tp_device_open_file(words[++i], &options,
+						&tool->origin);
+		else if (!strcmp(words[i], "--power-cut") && words[i + 1])
+			tool->cut_at = number(words[++i]);
+		else
+			r = -EINVAL;
+		if (r)
+			return r;
+	}
+
+	return i;
+}
+
 int main(int argc, char **argv)
 {
 	struct tool tool = { .paths = { NULL } };
-	bool read_only = argc > 1 && !strcmp(argv[1], "--read-only");
+	int nr = take_options(&tool, argv);
 	int r;
 
-	argc -= read_only + 1;
-	argv += read_only + 1;
-	if (argc < 3) {
-		fputs("usage: pool-tool [--read-only] METADATA DATA COMMAND "
-		      "[ARG]...\n",
-		      stderr);
-		return 2;
-	}
-	tool.paths[0] = argv[0];
-	tool.paths[1] = argv[1];
+	if (nr < 0 || argc - nr < 3)
+		return usage();
+	tool.paths[0] = argv[nr];
+	tool.paths[1] = argv[nr + 1];
 	tool.buffer = malloc(PIECE);
-	r = tool.buffer ? work(&tool, read_only, argc - 2, argv + 2) : -ENOMEM;
+	r = tool.buffer ? work(&tool, argc - nr - 2, argv + nr + 2) : -ENOMEM;
+	if (tool.simulator && (!r || tool.is_cut))
+		r = keep_what_power_left(&tool);
+	tp_device_unref(tool.origin);
 	free(tool.buffer);
 	if (fflush(stdout) || ferror(stdout))
 		r = -EPIPE;

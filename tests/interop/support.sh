@@ -24,7 +24,8 @@ step() { step=$*; echo "- $*"; }
 die() { printf 'line %s: %s\n' "${BASH_LINENO[1]}" "$*" >&2; exit 1; }
 same() { [ "$1" = "$2" ] || die "not the same: '$1' and '$2'"; }
 
-tool() { "$pool_tool" metadata data "$@"; }
+# With ORIGIN, a file, as the external origin of every volume.
+tool() { "$pool_tool" ${ORIGIN:+--origin "$ORIGIN"} metadata data "$@"; }
 status() { tool status | sed -n "s/^$1=//p"; }
 
 # blank_pool METADATA_SIZE DATA_SIZE; new_pool METADATA_SIZE DATA_SIZE BLOCK_SECTORS
