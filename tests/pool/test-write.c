@@ -8,6 +8,8 @@
 
 #define THIN_BYTES (8 * MIB)
 
+#define MIN_OF(a, b) ((a) < (b) ? (a) : (b))
+
 static struct world w;
 static char buffer[2 * MIB];
 
@@ -335,6 +337,71 @@ START_TEST(test_vectors_may_be_empty_split_and_anywhere_in_memory)
 }
 END_TEST
 
+/* As many pieces as it takes, each of a few logical blocks. */
+static int split(struct iovec *iov, char *memory, uint64_t length,
+		 uint32_t logical, uint64_t *state)
+{
+	int nr = 0;
+
+	for (uint64_t at = 0; at < length; at += iov[nr++].iov_len)
+		iov[nr] = (struct iovec){
+			memory + at,
+			random_in(state, 1,
+				  1 + MIN_OF((length - at) / logical, 20)) *
+				logical,
+		};
+
+	return nr;
+}
+
+/* FST-10: on devices of either logical block, of both sizes and of others. */
+START_TEST(test_vectors_may_be_split_anywhere_across_blocks)
+{
+	static const uint32_t logical_blocks[] = { 512, 4096 };
+	static char model[MIB], shown[MIB];
+	uint64_t state = seed_from_environment(17);
+
+	for (unsigned i = 0; i < 2; i++) {
+		const uint32_t logical = logical_blocks[i];
+		const struct tp_device_limits limits = { .logical_block_bytes =
+								 logical };
+		struct iovec iov[MIB / 512];
+		struct tp_queue *queue;
+		struct tp_thin *thin;
+		struct io io;
+
+		world_make_sized(&w, _i, 2 * MIB, 8 * MIB, &limits);
+		world_format(&w);
+		world_open(&w);
+		thin = world_new_thin(&w, 0, MIB);
+		ck_ok(tp_queue_create(w.pool, 4, &queue));
+		memset(model, 0, MIB);
+		for (unsigned n = 0; n < 40; n++) {
+			uint64_t at = random_in(&state, 0, MIB / logical);
+			uint64_t nr = n % 4 ? 1 + random_in(&state, 0, 60) : 1;
+
+			at *= logical;
+			nr = MIN_OF(nr * logical, MIB - at);
+			fill_pattern(model + at, nr, at, n);
+			io_init(&io, TP_WRITE, NULL, at, nr, 0);
+			io.bio.iov = iov;
+			io.bio.iovcnt =
+				split(iov, model + at, nr, logical, &state);
+			io_submit(&io, queue, thin);
+			ck_ok(io_wait(&w, &io, queue));
+		}
+		io_init(&io, TP_READ, NULL, 0, MIB, 0);
+		io.bio.iov = iov;
+		io.bio.iovcnt = split(iov, shown, MIB, logical, &state);
+		io_submit(&io, queue, thin);
+		ck_ok(io_wait(&w, &io, queue));
+		ck_assert(!memcmp(shown, model, MIB));
+		tp_queue_destroy(queue);
+		end_with(thin);
+	}
+}
+END_TEST
+
 /* CRE-09, CRE-05: far out, and a block of a gibibyte's 16th. */
 START_TEST(test_the_far_end_of_the_largest_thin_can_be_written)
 {
@@ -440,6 +507,7 @@ int main(void)
 		test_write_zeroes_hold_without_zeroing,
 		test_write_zeroes_never_zeroes_a_shared_block,
 		test_vectors_may_be_empty_split_and_anywhere_in_memory,
+		test_vectors_may_be_split_anywhere_across_blocks,
 		test_the_far_end_of_the_largest_thin_can_be_written,
 		test_more_writes_at_once_than_can_be_prepared_all_end,
 		test_more_copies_at_once_than_there_are_buffers_all_end);

@@ -52,18 +52,34 @@ trimmed() {
 	[ "$(xattr mnt/vol mapped)" -le "$most" ]
 }
 
-# use_file_system KIND SIZE MEGABYTES: from mkfs to fsck, with a snapshot while
-# it is written.
+# written_by_mkfs KIND SIZE: the bytes that it leaves in a file of its own.
+written_by_mkfs() {
+	truncate -s "$2" plain
+	make "$1" plain
+	sync plain
+	echo $(($(stat -c %b plain) * 512))
+	rm plain
+}
+
+# use_file_system KIND SIZE MEGABYTES: from mkfs to fsck (FST-01), with snapshots
+# while it is written, and while it is quiet, which are written too (FST-03).
 use_file_system() {
 	local kind=$1 loop other mapped most writer
 	: >mnt/vol
 	truncate -s "$2" mnt/vol
 	loop=$(attach mnt/vol)
+	most=$(($(written_by_mkfs "$kind" "$2") + (4 << 20)))
 	make "$kind" "$loop"
+	sync mnt/vol
+	mapped=$(xattr mnt/vol mapped)
+	[ "$mapped" -le "$most" ] || die "mkfs.$kind has $mapped bytes mapped, not $most"
 	mount "$loop" fs
 	mkdir fs/tree
-	cp -a "$tree/." fs/tree
-	sync -f fs
+	# Twice over what is there (FST-02).
+	for ((i = 0; i < 3; i++)); do
+		cp -a "$tree/." fs/tree
+		sync -f fs
+	done
 	sums_of fs/tree >sums
 	[ -s sums ] || die "there is nothing in $tree"
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # fio writes and verifies for a minute, in each way that a file can be written,
 # while snapshots are taken: of each, all blocks are whole, and it stays as it
-# was.
+# was (FST-06).
 LIMIT=900
 . "$(dirname "$0")/support.sh"
 needs fio
