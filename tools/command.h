@@ -94,5 +94,6 @@ int run_discard(const struct arguments *arguments);
 int run_map(const struct arguments *arguments);
 int run_check(const struct arguments *arguments);
 int run_grow(const struct arguments *arguments);
+int run_trim(const struct arguments *arguments);
 
 #endif

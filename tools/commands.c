@@ -101,6 +101,11 @@ static const char help_grow[] =
 	"sizes, it uses what files and devices have become.  A pool never\n"
 	"shrinks.\n";
 
+static const char help_trim[] =
+	"Has the data device discard every block that no volume uses: a sparse\n"
+	"data file gets holes there, a disk may use them for itself.  What\n"
+	"volumes hold stays as it is.\n";
+
 /*---------------------------- the table ------------------------------------*/
 
 const struct command commands[] = {
@@ -261,6 +266,14 @@ const struct command commands[] = {
 		.help = help_grow,
 		.options = OPTION_SIZE | OPTION_METADATA_SIZE,
 		.run = run_grow,
+	},
+	{
+		.name = "trim",
+		.synopsis = "POOL [--json]",
+		.summary = "tell the data device what is free",
+		.help = help_trim,
+		.options = OPTION_JSON,
+		.run = run_trim,
 	},
 	{ NULL },
 };

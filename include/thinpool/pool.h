@@ -70,6 +70,10 @@ int tp_pool_format(struct tp_device *metadata, struct tp_device *data,
 #define TP_POOL_NO_DISCARD_PASSDOWN (1u << 4)
 #define TP_POOL_ERROR_IF_NO_SPACE (1u << 5) /* else writes wait for space */
 
+/* What deleting a thin frees is not passed down.  Without it, it is, like what
+ * a discard frees, where the device can and discards are passed down. */
+#define TP_POOL_NO_DELETE_PASSDOWN (1u << 6)
+
 struct tp_pool_options {
 	size_t struct_size;
 	unsigned flags; /* TP_POOL_ */
@@ -183,6 +187,26 @@ int tp_pool_release_metadata_snapshot(struct tp_pool *pool);
 
 /* Everything that completed before is durable when it returns. */
 int tp_pool_commit(struct tp_pool *pool);
+
+#define TP_TO_THE_END UINT64_MAX
+
+/*
+ * Have the data device discard what is free in it: for a pool that was made on
+ * a device that had been used, or one whose discards were not passed down.
+ * Only whole blocks inside [offset, offset + length) of the data device;
+ * @length may be TP_TO_THE_END.  @trimmed (or NULL): how many bytes that was.
+ *
+ * It is no change, needs no commit, and goes on beside bios and other calls,
+ * a piece at a time; whoever finds all other blocks taken waits for that piece.
+ * What has been freed and may still come back by a crash is left alone.
+ *
+ * -EINVAL      the range is not whole sectors;
+ * -EOPNOTSUPP  the device does not discard, or the mode forbids it;
+ * -EBUSY       the pool is suspended, or is meanwhile;
+ * -EIO, -EILSEQ, -ENOMEM, or what the device answers: some was not trimmed.
+ */
+int tp_pool_trim(struct tp_pool *pool, uint64_t offset, uint64_t length,
+		 uint64_t *trimmed);
 
 /* Pick up a device's new size.  -EINVAL: it is smaller than recorded. */
 int tp_pool_grow_data(struct tp_pool *pool);

@@ -94,7 +94,7 @@ void tpi_commit_wait_bio(struct tp_pool *pool, struct tp_bio *bio)
 bool tpi_commit_is_quiet(const struct tp_pool *pool)
 {
 	return !tpi_commit_is_busy(&pool->commit) &&
-	       !tpi_settle_is_passing_down(pool);
+	       !tpi_settle_is_passing_down(pool) && !tpi_trim_is_busy(pool);
 }
 
 /*---------------------------- the tick -------------------------------------*/

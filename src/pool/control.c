@@ -69,9 +69,7 @@ int tpi_delete_step(struct tp_pool *pool, uint64_t id)
 		if (r)
 			return r;
 	}
-	r = tpi_metadata_delete_thin(&pool->metadata, id,
-				     tpi_deletion_nodes(pool,
-							DELETE_NODES_MAX));
+	r = tpi_deletion_delete(pool, id, DELETE_NODES_MAX);
 	if (r == -EFBIG) {
 		r = tpi_deletion_next_id(pool, &doomed);
 		if (!r)

@@ -71,11 +71,17 @@ void tpi_deletion_reset(struct tp_pool *pool)
 	deletion->has_tree = false;
 }
 
-/* A quarter: as much may be dirty, as much frozen (mode.c). */
-unsigned tpi_deletion_nodes(const struct tp_pool *pool, unsigned most)
+/* A quarter of the cache: as much may be dirty, as much frozen (mode.c). */
+int tpi_deletion_delete(struct tp_pool *pool, uint64_t id, unsigned most)
 {
-	return (unsigned)tpi_min((size_t)most,
-				 tpi_cache_limit(pool->cache) / 4);
+	size_t limit = tpi_min((size_t)most, tpi_cache_limit(pool->cache) / 4);
+	int r;
+
+	pool->metadata.discarding = tpi_passdown_of_deleted(pool);
+	r = tpi_metadata_delete_thin(&pool->metadata, id, (unsigned)limit);
+	pool->metadata.discarding = false;
+
+	return r;
 }
 
 int tpi_deletion_next_id(struct tp_pool *pool, uint64_t *id)
@@ -118,12 +124,23 @@ static int find_tree(struct tpi_deletion *deletion)
 static int remove_tree(struct tpi_deletion *deletion)
 {
 	struct tp_pool *pool = deletion->pool;
-	int r = tpi_metadata_delete_thin(&pool->metadata, deletion->tree.id,
-					 tpi_deletion_nodes(pool,
-							    NODES_AT_ONCE));
+	int r = tpi_deletion_delete(pool, deletion->tree.id, NODES_AT_ONCE);
 
 	if (!r)
 		tpi_deletion_reset(pool);
+
+	return r;
+}
+
+static int shrink_tree(struct tpi_deletion *deletion)
+{
+	struct tp_pool *pool = deletion->pool;
+	int r;
+
+	pool->metadata.discarding = tpi_passdown_of_deleted(pool);
+	r = tpi_metadata_shrink_thin(&pool->metadata, &deletion->tree,
+				     &deletion->shrink);
+	pool->metadata.discarding = false;
 
 	return r;
 }
@@ -138,8 +155,7 @@ static int step(struct tpi_deletion *deletion)
 	r = remove_tree(deletion);
 	if (r != -EFBIG)
 		return r;
-	r = tpi_metadata_shrink_thin(&deletion->pool->metadata, &deletion->tree,
-				     &deletion->shrink);
+	r = shrink_tree(deletion);
 
 	return r == -ENODATA ? remove_tree(deletion) : r;
 }

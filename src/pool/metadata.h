@@ -77,7 +77,8 @@ struct tpi_metadata {
 	bool unseen_drops; /* perhaps more, beneath a shared node */
 	struct tpi_list dirty;
 
-	/* While a discard unmaps: what it frees is to be passed down. */
+	/* While a discard unmaps, or a thin is deleted: what that frees is to
+	 * be passed down. */
 	bool discarding;
 
 	int failed;

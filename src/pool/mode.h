@@ -134,9 +134,10 @@ void tpi_deletion_start(struct tp_pool *pool);
 /* The next id that a thin to be emptied gets.  -EAGAIN. */
 int tpi_deletion_next_id(struct tp_pool *pool, uint64_t *id);
 
-/* How many nodes one step may delete: @most, or as many as find room in the
- * cache together, beside what else is there. */
-unsigned tpi_deletion_nodes(const struct tp_pool *pool, unsigned most);
+/* Delete a thin in one step, if that touches at most @most nodes, and no more
+ * than find room in the cache together, beside what else is there.  As
+ * tpi_metadata_delete_thin. */
+int tpi_deletion_delete(struct tp_pool *pool, uint64_t id, unsigned most);
 
 /* Rolled back: start over. */
 void tpi_deletion_reset(struct tp_pool *pool);
@@ -170,5 +171,13 @@ void tpi_unmap_cancel(struct tp_pool *pool, const struct tp_thin *thin,
 
 /* Are discards passed down, as configured and as the device can (B-POOL-6)? */
 bool tpi_passdown_is_effective(const struct tp_pool *pool);
+
+/* Is what deleting a thin frees? */
+bool tpi_passdown_of_deleted(const struct tp_pool *pool);
+
+/*---------------------------- trimming (trim.c) ----------------------------*/
+
+/* Is the data device being told of free blocks? */
+bool tpi_trim_is_busy(const struct tp_pool *pool);
 
 #endif

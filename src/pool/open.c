@@ -27,7 +27,7 @@
 #define KNOWN_FLAGS                                                            \
 	(TP_POOL_READ_ONLY | TP_POOL_HOST_DRIVEN | TP_POOL_SKIP_ZEROING |      \
 	 TP_POOL_IGNORE_DISCARD | TP_POOL_NO_DISCARD_PASSDOWN |                \
-	 TP_POOL_ERROR_IF_NO_SPACE)
+	 TP_POOL_ERROR_IF_NO_SPACE | TP_POOL_NO_DELETE_PASSDOWN)
 
 /*---------------------------- options --------------------------------------*/
 

@@ -160,6 +160,7 @@ struct tp_pool {
 	struct tpi_timer no_space_timer;
 	struct tpi_list no_space; /* bios that wait for space */
 	uint64_t space_awaited;   /* a transaction that may free some, or 0 */
+	tp_dblock nr_trimming;    /* blocks that are free, and being trimmed */
 	struct tpi_rollback *rollback;
 
 	/* Preparations and what they need. */

@@ -105,7 +105,8 @@ void tpi_space_look(struct tp_pool *pool)
 	} else if (pool->mode == TP_MODE_WRITE) {
 		if (!has_been_awaited(pool))
 			tpi_commit_want(pool);
-		else if (!tpi_settle_is_passing_down(pool))
+		else if (!tpi_settle_is_passing_down(pool) &&
+			 !tpi_trim_is_busy(pool))
 			enter(pool);
 	}
 }
@@ -136,8 +137,8 @@ void tpi_space_wait(struct tp_pool *pool, struct tp_bio *bio)
 /* @nr_taken: of the blocks taken last, those that still count as free. */
 static void look_at_data(struct tp_pool *pool, unsigned nr_taken)
 {
-	uint64_t nr_free =
-		tpi_data_sm_nr_free(pool->metadata.data_sm) + nr_taken;
+	uint64_t nr_free = tpi_data_sm_nr_free(pool->metadata.data_sm) +
+			   pool->nr_trimming + nr_taken;
 
 	if (pool->low_water_triggered ||
 	    nr_free > pool->options.low_water_blocks)

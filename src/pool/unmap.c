@@ -64,6 +64,12 @@ bool tpi_passdown_is_effective(const struct tp_pool *pool)
 		limits->discard_max_bytes >= pool->block_bytes);
 }
 
+bool tpi_passdown_of_deleted(const struct tp_pool *pool)
+{
+	return !(pool->options.flags & TP_POOL_NO_DELETE_PASSDOWN) &&
+	       tpi_passdown_is_effective(pool);
+}
+
 static int unmap_piece(struct unmapping *unmapping, tp_vblock begin,
 		       tp_vblock end)
 {

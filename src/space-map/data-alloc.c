@@ -197,6 +197,21 @@ static int find_from(struct tpi_data_space_map *map, tp_dblock from,
 	return r;
 }
 
+static int hand_out(struct tpi_data_space_map *map, const struct run *run,
+		    tp_dblock *begin, tp_dblock *nr)
+{
+	int r = tpi_sparse_set_add(&map->withheld, run->begin, run->nr);
+
+	if (r) {
+		tpi_data_sm_release(map, run->begin, run->nr);
+		return r;
+	}
+	*begin = run->begin;
+	*nr = run->nr;
+
+	return 0;
+}
+
 int tpi_data_sm_alloc(struct tpi_data_space_map *map, tp_dblock hint,
 		      tp_dblock max, tp_dblock *begin, tp_dblock *nr)
 {
@@ -205,18 +220,21 @@ int tpi_data_sm_alloc(struct tpi_data_space_map *map, tp_dblock hint,
 
 	tpi_assert(max);
 	r = find_from(map, hint < map->base.nr_blocks ? hint : 0, max, &run);
-	if (r)
-		return r;
-	r = tpi_sparse_set_add(&map->withheld, run.begin, run.nr);
-	if (r) {
-		tpi_data_sm_release(map, run.begin, run.nr);
-		return r;
-	}
 
-	*begin = run.begin;
-	*nr = run.nr;
+	return r ? r : hand_out(map, &run, begin, nr);
+}
 
-	return 0;
+int tpi_data_sm_alloc_within(struct tpi_data_space_map *map, tp_dblock begin,
+			     tp_dblock end, tp_dblock max, tp_dblock *first,
+			     tp_dblock *nr)
+{
+	struct run run;
+	int r;
+
+	tpi_assert(max && end <= map->base.nr_blocks);
+	r = find_between(map, begin, end, max, &run);
+
+	return r ? r : hand_out(map, &run, first, nr);
 }
 
 /* Nothing but being withheld keeps a freed block, or one that was handed out

@@ -76,6 +76,12 @@ tp_dblock tpi_data_sm_nr_used(const struct tpi_data_space_map *map);
 int tpi_data_sm_alloc(struct tpi_data_space_map *map, tp_dblock hint,
 		      tp_dblock max, tp_dblock *begin, tp_dblock *nr);
 
+/* The same, but only in [begin, end), from its beginning.  -ENOSPC: all is in
+ * use there, or withheld. */
+int tpi_data_sm_alloc_within(struct tpi_data_space_map *map, tp_dblock begin,
+			     tp_dblock end, tp_dblock max, tp_dblock *first,
+			     tp_dblock *nr);
+
 /* Handed-out blocks that were not needed, or could not be filled: free at
  * once (B-WRITE-5). */
 void tpi_data_sm_give_back(struct tpi_data_space_map *map, tp_dblock begin,

@@ -333,7 +333,8 @@ START_TEST(test_what_is_passed_down_outlives_its_thin)
 	thin = world_new_thin(&w, 0, THIN_BYTES);
 	thin_fill(thin, 0, THIN_BYTES, 2);
 	observer_release(&w.data);
-	world_until(&w, w.data.nr_begun[TP_DISCARD] == NR_BLOCKS / 2);
+	/* What was discarded, and then what the deletion freed. */
+	world_until(&w, w.data.nr_begun[TP_DISCARD] == NR_BLOCKS);
 	world_idle(&w);
 	thin_verify(thin, 0, THIN_BYTES, 2);
 	ck_assert_uint_eq(world_used(&w), NR_BLOCKS);

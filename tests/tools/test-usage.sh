@@ -6,7 +6,7 @@
 . "$(dirname "$0")/support.sh"
 
 commands=(create status list 'volume create' 'volume delete' 'volume rename'
-	'volume resize' snapshot import export read write discard map check grow)
+	'volume resize' snapshot import export read write discard map check grow trim)
 
 thinpool --version | grep -qE '^thinpool [0-9]+\.[0-9]+\.[0-9]+$' || die "no version"
 thinpool --help >help
