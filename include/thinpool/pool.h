@@ -317,6 +317,18 @@ int tp_pool_list_thins(struct tp_pool *pool,
 				   void *context),
 		       void *context);
 
+/*
+ * How many bytes of the data device only this thin has: neither another thin nor
+ * a metadata snapshot.  It is what deleting it would free.  Takes time in
+ * proportion to the part of its mappings that it shares with none, and holds
+ * nobody up; of what changes meanwhile either is told.  What is still being
+ * emptied of a thin deleted before counts as another's.
+ *
+ * -ENODATA; -EINVAL: id; -EOPNOTSUPP: the pool has failed, or was opened without
+ * its space maps; -EIO, -EILSEQ.
+ */
+int tp_pool_get_exclusive(struct tp_pool *pool, uint32_t id, uint64_t *bytes);
+
 /*---------------------------- hooks and events -----------------------------*/
 
 /*

@@ -94,6 +94,16 @@ int tpi_btree_scan(const struct tpi_btree *tree, tp_mblock root, uint64_t begin,
 		   uint64_t *position);
 
 /*
+ * A piece of what a tree shares with no other: call @each for those entries of
+ * the leaf of *@position that are at or after it, as above; or pass by a node
+ * that has another owner, unread, with all beneath it.  *@position is moved on
+ * past either.  -ENODATA: that was the last piece.
+ */
+int tpi_btree_scan_exclusive(const struct tpi_btree *tree, tp_mblock root,
+			     tpi_btree_each_fn each, void *context,
+			     uint64_t *position);
+
+/*
  * A place in a tree, for walking entry by entry; one descent per leaf.  Good as
  * long as nothing changes the tree.  The fields are cursor.c's.
  */

@@ -53,6 +53,45 @@ int tpi_btree_scan(const struct tpi_btree *tree, tp_mblock root, uint64_t begin,
 	return 0;
 }
 
+/* The leaf that covers @key, if no node on the way to it has another owner; else
+ * the place is the first that has one, and the leaf is NULL. */
+static int walk_to_exclusive(const struct tpi_btree *tree, tp_mblock root,
+			     uint64_t key, struct tpi_place *place,
+			     const struct tpi_node **leaf)
+{
+	*place = tpi_place_of_root(root);
+	while (!tpi_tm_is_shared(tree->tm, place->block)) {
+		int r = tpi_walk_read(tree, place, leaf);
+
+		if (r || tpi_node_is_leaf(*leaf))
+			return r;
+		*place = tpi_walk_down(place, *leaf, key);
+	}
+	*leaf = NULL;
+
+	return 0;
+}
+
+int tpi_btree_scan_exclusive(const struct tpi_btree *tree, tp_mblock root,
+			     tpi_btree_each_fn each, void *context,
+			     uint64_t *position)
+{
+	const struct tpi_node *leaf;
+	struct tpi_place place;
+	int r;
+
+	r = walk_to_exclusive(tree, root, *position, &place, &leaf);
+	if (!r && leaf)
+		r = scan_leaf(leaf, UINT64_MAX, each, context, position);
+	if (r)
+		return r;
+	if (place.high == UINT64_MAX)
+		return -ENODATA;
+	*position = place.high + 1;
+
+	return 0;
+}
+
 /*---------------------------- entry by entry -------------------------------*/
 
 static void stand_at(struct tpi_btree_cursor *cursor,

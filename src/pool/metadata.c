@@ -200,6 +200,7 @@ static void adopt_superblock(struct tpi_metadata *md,
 	md->changed = false;
 	md->dropped = md->unseen_drops = false;
 	md->failed = 0;
+	md->no_counts = false;
 	while (!tpi_list_empty(&md->dirty))
 		tpi_list_pop(&md->dirty);
 }
@@ -245,10 +246,12 @@ int tpi_metadata_load_for_lookups(struct tpi_metadata *md,
 	use_metadata_sm(md);
 	r = tpi_data_sm_load_figures(&md->tm, &superblock->data_space_map.root,
 				     &md->data_sm);
-	if (!r)
-		adopt_superblock(md, superblock);
+	if (r)
+		return r;
+	adopt_superblock(md, superblock);
+	md->no_counts = true;
 
-	return r;
+	return 0;
 }
 
 /* The fields that never change, and those that the first close sets. */
@@ -474,6 +477,49 @@ int tpi_metadata_is_exclusive(struct tpi_metadata *md,
 	if (!r && *exclusive)
 		r = tpi_btree_path_is_exclusive(&md->mappings, tree->root,
 						vblock, exclusive);
+
+	return r;
+}
+
+struct exclusive {
+	struct tpi_metadata *md;
+	uint64_t nr;
+};
+
+static int count_if_exclusive(void *context, uint64_t key, const void *value)
+{
+	struct exclusive *exclusive = context;
+	const le64 *mapping = value;
+	uint32_t count;
+	int r;
+
+	(void)key;
+	r = tpi_data_sm_count(exclusive->md->data_sm,
+			      tpi_mapping_dblock(le64_get(*mapping)), &count);
+	if (!r && count == 1)
+		exclusive->nr++;
+
+	return r;
+}
+
+int tpi_metadata_count_exclusive(struct tpi_metadata *md,
+				 const struct tpi_thin_tree *tree,
+				 tp_vblock *position, uint64_t *nr)
+{
+	struct exclusive exclusive = { .md = md };
+	bool private;
+	int r;
+
+	if (md->no_counts)
+		return tpi_error(-EOPNOTSUPP,
+				 "the pool's space maps could not be read");
+	r = tpi_btree_path_is_exclusive(&md->thins, md->mapping_root, tree->id,
+					&private);
+	if (r || !private)
+		return r ? r : -ENODATA;
+	r = tpi_btree_scan_exclusive(&md->mappings, tree->root,
+				     count_if_exclusive, &exclusive, position);
+	*nr += exclusive.nr;
 
 	return r;
 }

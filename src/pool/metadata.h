@@ -77,6 +77,8 @@ struct tpi_metadata {
 	bool unseen_drops; /* perhaps more, beneath a shared node */
 	struct tpi_list dirty;
 
+	bool no_counts; /* loaded for lookups */
+
 	/* While a discard unmaps, or a thin is deleted: what that frees is to
 	 * be passed down. */
 	bool discarding;
@@ -157,6 +159,17 @@ int tpi_metadata_is_exclusive(struct tpi_metadata *md,
 			      const struct tpi_thin_tree *tree,
 			      tp_vblock vblock, tp_dblock dblock,
 			      bool *exclusive);
+
+/*
+ * How many data blocks in one more piece of the thin, which begins at
+ * *@position, would go with it: nobody else counts them, nor the nodes above.
+ * Adds them to *@nr and moves *@position on.  Nodes with another owner are
+ * passed by in one piece.  -ENODATA: that was the last piece; -EOPNOTSUPP: the
+ * counts were not loaded.
+ */
+int tpi_metadata_count_exclusive(struct tpi_metadata *md,
+				 const struct tpi_thin_tree *tree,
+				 tp_vblock *position, uint64_t *nr);
 
 /* Metadata blocks free beyond the reserve for commits (B-META-1), and the
  * level at which an event tells that they run low (B-META-2). */
