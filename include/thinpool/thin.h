@@ -24,6 +24,19 @@ extern "C" {
 
 #define TP_THIN_READ_ONLY (1u << 0)
 
+/* Writes are looked at: zeroes for blocks that are unmapped, and so show zeroes,
+ * take no space and are not stored.  A block that is mapped stays so: TP_DISCARD
+ * and TP_WRITE_ZEROES unmap.  Without effect on an external origin's thins, and
+ * where new blocks are not zeroed. */
+#define TP_THIN_DETECT_ZEROES (1u << 1)
+
+/* What becomes of writes through a handle when the pool has no space. */
+enum tp_no_space {
+	TP_NO_SPACE_AS_POOL, /* as the pool's options say */
+	TP_NO_SPACE_QUEUE,   /* they wait, at most for a time of their own */
+	TP_NO_SPACE_ERROR,   /* they end with -ENOSPC at once */
+};
+
 struct tp_thin_options {
 	size_t struct_size;
 	unsigned flags; /* TP_THIN_ */
@@ -32,6 +45,12 @@ struct tp_thin_options {
 	/* A read-only device beneath, shown where nothing is mapped (B-ORIG).
 	 * Every open of the thin has to name the same one. */
 	struct tp_device *external_origin;
+
+	enum tp_no_space no_space;
+
+	/* With TP_NO_SPACE_QUEUE: so long after the pool ran out of space, or
+	 * was resumed, they end with -ENOSPC; 0: the pool's; TP_NEVER. */
+	uint32_t no_space_timeout_ms;
 };
 #define TP_THIN_OPTIONS_INIT                                                   \
 	{                                                                      \
@@ -41,8 +60,9 @@ struct tp_thin_options {
 /*
  * Open a thin, as often as you like; each handle has its own size and flags.
  *
- * -EINVAL   no size, not a multiple of 512, over 2^63 - 512; an unknown flag;
- *           the pool has failed; the origin is one of the pool's devices;
+ * -EINVAL   no size, not a multiple of 512, over 2^63 - 512; an unknown flag
+ *           or policy, a timeout and no queueing; the pool has failed; the
+ *           origin is one of the pool's devices;
  * -ENODATA  no thin has this id;
  * -EBUSY    the pool is suspended, or the thin is open with another origin;
  * -EOPNOTSUPP, -EIO, -EILSEQ, -ENOMEM.

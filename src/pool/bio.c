@@ -393,6 +393,45 @@ static int read_part(struct tp_bio *bio, struct tpi_thin_state *state)
 	return send_mapped(bio, state, mapping, 0, tpi_bio(bio)->end);
 }
 
+/* What is unmapped reads as zeroes, and will whatever is written beside it: no
+ * origin shows (B-WZ-4), and no new block shows what it held before. */
+static bool unmapped_is_zero(const struct tpi_thin_state *state)
+{
+	return !state->external_origin &&
+	       !(state->pool->options.flags & TP_POOL_SKIP_ZEROING);
+}
+
+static bool is_zero(const char *bytes, size_t length)
+{
+	return !length || (!bytes[0] && !memcmp(bytes, bytes + 1, length - 1));
+}
+
+bool tpi_bio_needs_no_block(const struct tp_bio *bio,
+			    const struct tpi_thin_state *state, uint64_t from,
+			    uint64_t to)
+{
+	uint64_t skip = from - bio->offset, left = to - from;
+
+	if (!tpi_const_bio(bio)->thin->detect_zeroes || bio->op != TP_WRITE ||
+	    !unmapped_is_zero(state))
+		return false;
+	for (int i = 0; i < bio->iovcnt && left; i++) {
+		uint64_t here = bio->iov[i].iov_len;
+
+		if (skip >= here) {
+			skip -= here;
+			continue;
+		}
+		here = tpi_min(here - skip, left);
+		if (!is_zero((const char *)bio->iov[i].iov_base + skip, here))
+			return false;
+		left -= here;
+		skip = 0;
+	}
+
+	return true;
+}
+
 /* What is mapped up to @end, or the block at the position and what else the bio
  * covers. */
 static int write_part(struct tp_bio *bio, struct tpi_thin_state *state,
@@ -401,6 +440,7 @@ static int write_part(struct tp_bio *bio, struct tpi_thin_state *state,
 	struct tpi_bio *room = tpi_bio(bio);
 	uint32_t time = state->tree.details.snapshotted_time;
 	tpi_mapping mapping;
+	uint64_t to;
 	int r;
 
 	r = tpi_resolve(state, room->position / state->pool->block_bytes,
@@ -409,6 +449,12 @@ static int write_part(struct tp_bio *bio, struct tpi_thin_state *state,
 		return r;
 	if (mapping != TPI_UNMAPPED && !tpi_mapping_is_shared(mapping, time))
 		return send_mapped(bio, state, mapping, time, end);
+	to = block_end(state->pool, room);
+	if (mapping == TPI_UNMAPPED &&
+	    tpi_bio_needs_no_block(bio, state, room->position, to)) {
+		room->position = to;
+		return 0;
+	}
 
 	return tpi_prepare(bio, state, mapping);
 }
@@ -422,14 +468,6 @@ static uint64_t whole_blocks(const struct tp_pool *pool,
 		return 0;
 
 	return (room->end - room->position) / pool->block_bytes;
-}
-
-/* What is unmapped reads as zeroes, and will whatever is written beside it: no
- * origin shows (B-WZ-4), and no new block shows what it held before. */
-static bool unmapped_is_zero(const struct tpi_thin_state *state)
-{
-	return !state->external_origin &&
-	       !(state->pool->options.flags & TP_POOL_SKIP_ZEROING);
 }
 
 /*

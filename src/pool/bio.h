@@ -109,6 +109,12 @@ uint64_t tpi_run_end(struct tpi_thin_state *state, uint64_t position,
 /* Is every byte of the block in the bio's range? */
 bool tpi_bio_covers_block(const struct tp_bio *bio, tp_vblock vblock);
 
+/* Is it a write of zeroes, on [from, to), through a handle that does not store
+ * those where nothing is mapped? */
+bool tpi_bio_needs_no_block(const struct tp_bio *bio,
+			    const struct tpi_thin_state *state, uint64_t from,
+			    uint64_t to);
+
 /* Write zeroes into the memory of a read. */
 void tpi_bio_fill_zero(struct tp_bio *bio, uint64_t from, uint64_t to);
 

@@ -65,8 +65,10 @@ void tpi_mode_set(struct tp_pool *pool, enum tp_pool_mode mode)
 	pool->mode = mode;
 	if (mode == TP_MODE_FAILED)
 		tpi_gate_all(pool, TPI_GATE_FAILED, 0);
-	if (mode != TP_MODE_OUT_OF_DATA_SPACE)
+	if (mode != TP_MODE_OUT_OF_DATA_SPACE) {
 		tpi_timer_cancel(&pool->no_space_timer);
+		tpi_timer_cancel(&pool->thin_timer);
+	}
 	if (mode >= TP_MODE_OUT_OF_METADATA_SPACE)
 		tpi_space_end_waiting(pool, NULL, NULL,
 				      old == TP_MODE_OUT_OF_DATA_SPACE ? -ENOSPC

@@ -565,6 +565,7 @@ static void start_closing(struct tp_pool *pool, struct close_call *close)
 	pool->closing = true;
 	tpi_commit_stop_tick(pool);
 	tpi_timer_cancel(&pool->no_space_timer);
+	tpi_timer_cancel(&pool->thin_timer);
 	close->ended = pool->mode == TP_MODE_FAILED ||
 		       !has_something_to_flush(pool);
 	if (close->ended)

@@ -73,8 +73,10 @@ struct tp_thin {
 	struct tpi_thin_state *state;
 	unsigned slot; /* its number in ports */
 	uint64_t size; /* bytes */
-	bool read_only;
+	bool read_only, detect_zeroes;
 	bool closing; /* what would wait ends instead */
+	enum tp_no_space no_space;
+	uint32_t no_space_timeout_ms; /* 0: the pool's */
 };
 
 /*---------------------------- the pool -------------------------------------*/
@@ -158,9 +160,11 @@ struct tp_pool {
 	_Atomic uint64_t nr_failed_flushes; /* of the data device */
 	unsigned nr_suspends;
 	struct tpi_timer no_space_timer;
-	struct tpi_list no_space; /* bios that wait for space */
-	uint64_t space_awaited;   /* a transaction that may free some, or 0 */
-	tp_dblock nr_trimming;    /* blocks that are free, and being trimmed */
+	struct tpi_timer thin_timer; /* of handles with a time of their own */
+	uint64_t out_of_space_since; /* ns */
+	struct tpi_list no_space;    /* bios that wait for space */
+	uint64_t space_awaited; /* a transaction that may free some, or 0 */
+	tp_dblock nr_trimming;  /* blocks that are free, and being trimmed */
 	struct tpi_rollback *rollback;
 
 	/* Preparations and what they need. */

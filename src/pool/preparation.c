@@ -456,13 +456,27 @@ static void next_piece(struct tpi_task *task)
 
 /*---------------------------- the beginning --------------------------------*/
 
+/* Has a block that the bio covers, and that is mapped so, to get another? */
+static bool needs_block(const struct tp_bio *bio,
+			const struct tpi_thin_state *state, tp_vblock vblock,
+			tpi_mapping mapping)
+{
+	uint64_t bytes = state->pool->block_bytes;
+
+	if (mapping != TPI_UNMAPPED)
+		return tpi_mapping_is_shared(
+			mapping, state->tree.details.snapshotted_time);
+
+	return !tpi_bio_needs_no_block(bio, state, vblock * bytes,
+				       (vblock + 1) * bytes);
+}
+
 /* How many blocks from @vblock on the bio covers whole and may give new data
  * blocks in one go; 0 if it does not even cover the first. */
 static uint64_t blocks_covered(const struct tp_bio *bio,
 			       struct tpi_thin_state *state, tp_vblock vblock)
 {
 	struct tp_pool *pool = state->pool;
-	uint32_t time = state->tree.details.snapshotted_time;
 	uint64_t max = tpi_max(1, RUN_BYTES_MAX / pool->block_bytes);
 	uint64_t nr = 0;
 	tpi_mapping mapping;
@@ -471,8 +485,7 @@ static uint64_t blocks_covered(const struct tp_bio *bio,
 		if (nr && (tpi_range_find(&state->ranges, vblock + nr,
 					  vblock + nr + 1) ||
 			   tpi_resolve(state, vblock + nr, &mapping) ||
-			   (mapping != TPI_UNMAPPED &&
-			    !tpi_mapping_is_shared(mapping, time))))
+			   !needs_block(bio, state, vblock + nr, mapping)))
 			break;
 		nr++;
 	}

@@ -5,7 +5,8 @@
  * A bio that finds no free block waits here.  What has been freed and is not
  * settled yet may still help, so a commit is asked for and waited out before
  * the pool says that it is out of space (B-OODS-1).  From then on bios wait, or
- * end at once, as the host chose, until blocks are freed or the time is up.
+ * end at once, as the host chose for the pool or for the handle, until blocks are
+ * freed or the time is up.
  */
 #include "pool/bio.h"
 #include "pool/event.h"
@@ -13,11 +14,13 @@
 #include "pool/queue.h"
 
 static void time_is_up(struct tpi_timer *timer);
+static void time_of_thins_is_up(struct tpi_timer *timer);
 
 void tpi_space_init(struct tp_pool *pool)
 {
 	tpi_list_init(&pool->no_space);
 	tpi_timer_init(&pool->no_space_timer, time_is_up);
+	tpi_timer_init(&pool->thin_timer, time_of_thins_is_up);
 }
 
 void tpi_space_end_waiting(struct tp_pool *pool, const struct tp_thin *thin,
@@ -36,6 +39,72 @@ void tpi_space_end_waiting(struct tp_pool *pool, const struct tp_thin *thin,
 	}
 }
 
+/*---------------------------- who may wait ---------------------------------*/
+
+/* Of a handle with a time of its own: up to when its writes wait. */
+static uint64_t deadline(const struct tp_pool *pool, const struct tp_thin *thin)
+{
+	uint32_t ms = thin->no_space_timeout_ms
+			      ? thin->no_space_timeout_ms
+			      : pool->options.no_space_timeout_ms;
+
+	if (ms == TP_NEVER)
+		return UINT64_MAX;
+
+	return pool->out_of_space_since + (uint64_t)ms * 1000000u;
+}
+
+/* The pool is out of space. */
+static bool may_wait(struct tp_pool *pool, const struct tp_thin *thin)
+{
+	switch (thin->no_space) {
+	case TP_NO_SPACE_QUEUE:
+		return tpi_loop_now(&pool->loop) < deadline(pool, thin);
+	case TP_NO_SPACE_ERROR:
+		return false;
+	default:
+		return !pool->error_if_no_space;
+	}
+}
+
+/* It rings at the first deadline of a handle whose writes wait. */
+static void set_thin_timer(struct tp_pool *pool, const struct tp_thin *thin)
+{
+	struct tpi_timer *timer = &pool->thin_timer;
+	uint64_t when = deadline(pool, thin);
+
+	if (thin->no_space != TP_NO_SPACE_QUEUE || when == UINT64_MAX)
+		return;
+	if (tpi_list_empty(&timer->entry) || when < timer->when_ns)
+		tpi_timer_set(&pool->loop, timer, when);
+}
+
+static void end_those_whose_time_is_up(struct tp_pool *pool)
+{
+	struct tpi_list *entry, *following;
+
+	tpi_list_each(entry, following, &pool->no_space)
+	{
+		struct tp_bio *bio = tpi_bio_of_task(entry);
+
+		if (may_wait(pool, tpi_bio(bio)->thin)) {
+			set_thin_timer(pool, tpi_bio(bio)->thin);
+			continue;
+		}
+		tpi_list_del(entry);
+		tpi_bio_fail(bio, -ENOSPC);
+	}
+}
+
+static void time_of_thins_is_up(struct tpi_timer *timer)
+{
+	struct tp_pool *pool =
+		tpi_container_of(timer, struct tp_pool, thin_timer);
+
+	if (pool->mode == TP_MODE_OUT_OF_DATA_SPACE)
+		end_those_whose_time_is_up(pool);
+}
+
 /*---------------------------- out of data space ----------------------------*/
 
 static void time_is_up(struct tpi_timer *timer)
@@ -49,13 +118,14 @@ static void time_is_up(struct tpi_timer *timer)
 				"for it end, and later ones fail at once");
 	pool->error_if_no_space = true;
 	tpi_event_raise(pool, TP_EVENT_NO_SPACE_TIMEOUT, pool->mode);
-	tpi_space_end_waiting(pool, NULL, NULL, -ENOSPC);
+	end_those_whose_time_is_up(pool);
 }
 
 static void start_timer(struct tp_pool *pool)
 {
 	uint32_t ms = pool->options.no_space_timeout_ms;
 
+	pool->out_of_space_since = tpi_loop_now(&pool->loop);
 	if (pool->error_if_no_space || ms == TP_NEVER)
 		return;
 	tpi_timer_set(&pool->loop, &pool->no_space_timer,
@@ -123,12 +193,14 @@ void tpi_space_wait(struct tp_pool *pool, struct tp_bio *bio)
 	struct tpi_bio *room = tpi_bio(bio);
 
 	if (pool->mode == TP_MODE_OUT_OF_DATA_SPACE &&
-	    (pool->error_if_no_space || room->thin->closing ||
+	    (!may_wait(pool, room->thin) || room->thin->closing ||
 	     would_wait_for_itself(pool, room))) {
 		tpi_bio_fail(bio, -ENOSPC);
 		return;
 	}
 	tpi_bio_park(bio, &pool->no_space);
+	if (pool->mode == TP_MODE_OUT_OF_DATA_SPACE)
+		set_thin_timer(pool, room->thin);
 	tpi_space_look(pool);
 }
 

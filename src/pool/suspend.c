@@ -52,6 +52,7 @@ static void begin(struct tp_pool *pool, struct suspend_call *suspend)
 	tpi_gate_all(pool, TPI_GATE_ALL, 0);
 	tpi_commit_stop_tick(pool);
 	tpi_timer_cancel(&pool->no_space_timer);
+	tpi_timer_cancel(&pool->thin_timer);
 	tpi_epoch_wait(&pool->epoch, &suspend->drained, drained);
 }
 

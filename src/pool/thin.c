@@ -457,6 +457,8 @@ int tpi_thin_open_any(struct tp_pool *pool, uint64_t id, uint64_t size,
 	return r;
 }
 
+#define KNOWN_FLAGS (TP_THIN_READ_ONLY | TP_THIN_DETECT_ZEROES)
+
 static int check_options(struct tp_pool *pool, uint32_t id,
 			 const struct tp_thin_options *options)
 {
@@ -464,9 +466,15 @@ static int check_options(struct tp_pool *pool, uint32_t id,
 
 	if (id >= TP_THIN_ID_END)
 		return tpi_error(-EINVAL, "thin %u: ids are below 2^24", id);
-	if (options->flags & ~TP_THIN_READ_ONLY)
+	if (options->flags & ~KNOWN_FLAGS)
 		return tpi_error(-EINVAL, "unknown flags %#x",
-				 options->flags & ~TP_THIN_READ_ONLY);
+				 options->flags & ~KNOWN_FLAGS);
+	if (options->no_space > TP_NO_SPACE_ERROR)
+		return tpi_error(-EINVAL, "an unknown policy for a full pool");
+	if (options->no_space_timeout_ms &&
+	    options->no_space != TP_NO_SPACE_QUEUE)
+		return tpi_error(-EINVAL, "a time to wait for space, and no "
+					  "waiting");
 	if (options->size % align || options->size > SIZE_MAX_BYTES)
 		return tpi_error(-EINVAL,
 				 "a thin of %llu bytes: it has to be a "
@@ -474,6 +482,15 @@ static int check_options(struct tp_pool *pool, uint32_t id,
 				 (unsigned long long)options->size, align);
 
 	return 0;
+}
+
+static void adopt_options(struct tp_thin *thin,
+			  const struct tp_thin_options *options)
+{
+	thin->read_only = options->flags & TP_THIN_READ_ONLY;
+	thin->detect_zeroes = options->flags & TP_THIN_DETECT_ZEROES;
+	thin->no_space = options->no_space;
+	thin->no_space_timeout_ms = options->no_space_timeout_ms;
 }
 
 int tp_thin_open(struct tp_pool *pool, uint32_t id,
@@ -495,7 +512,7 @@ int tp_thin_open(struct tp_pool *pool, uint32_t id,
 		r = tpi_thin_open_any(pool, id, options.size,
 				      options.external_origin, thin);
 	if (!r)
-		(*thin)->read_only = options.flags & TP_THIN_READ_ONLY;
+		adopt_options(*thin, &options);
 
 	return r;
 }
