@@ -105,7 +105,7 @@ START_TEST(test_making_and_deleting_one_thin_again_and_again_uses_nothing_up)
 }
 END_TEST
 
-/* CRE-09, CRE-10, CRE-17. */
+/* CRE-09, CRE-10, CRE-17, B-THIN-1. */
 START_TEST(test_the_largest_ids_work_and_those_above_do_not)
 {
 	static const uint32_t ids[] = { 0, 1, TP_THIN_ID_END - 2,
@@ -129,7 +129,7 @@ START_TEST(test_the_largest_ids_work_and_those_above_do_not)
 }
 END_TEST
 
-/* DEL-05, DEL-06. */
+/* DEL-05, DEL-06, B-THIN-5. */
 START_TEST(test_what_is_open_or_unknown_is_not_deleted)
 {
 	struct tp_thin *thin;

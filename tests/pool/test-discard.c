@@ -278,7 +278,7 @@ START_TEST(test_a_discard_that_the_device_fails_frees_all_the_same)
 }
 END_TEST
 
-/* B-QUI-3, R-27: a write is on its way to a block that is unmapped meanwhile:
+/* B-QUI-3, R-27, B-LOCK-12: a write is on its way to a block that is unmapped meanwhile:
  * nobody else gets the block, and it is not passed down, before that ended. */
 START_TEST(test_a_block_is_not_reused_while_a_write_to_it_is_under_way)
 {

@@ -177,7 +177,7 @@ static void expect_the_block_to_be_used(struct sharing *sharing)
 	thin_verify(sharing->filler, 0, fill_offset(sharing), 3);
 }
 
-/* Decision 7, B-QUI-2, -3: durable is not enough.  While a bio that was sent by
+/* Decision 7, B-QUI-2, -3, B-LOCK-2: durable is not enough.  While a bio that was sent by
  * the old mapping is in flight, over any number of commits, the block is neither
  * handed out nor passed down. */
 START_TEST(test_a_freed_block_is_not_reused_while_an_old_reader_is_in_flight)
