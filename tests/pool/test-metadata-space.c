@@ -94,33 +94,41 @@ START_TEST(test_a_part_of_the_metadata_is_kept_back_for_commits)
 }
 END_TEST
 
-/* B-EVT-1, B-META-2, MDX-04: once as it falls to the mark, and again only when it has
- * been above: after thins were deleted, and after it grew. */
+/* Until the host is told, for the @nr-th time, that little is left. */
+static uint32_t create_until_low(uint32_t id, unsigned nr)
+{
+	uint32_t first = id;
+
+	while (nr_low < nr) {
+		ck_ok(tp_pool_create_thin(w.pool, id++));
+		if (world_is_host_driven(&w))
+			world_run(&w);
+	}
+
+	return id - first;
+}
+
+/* B-EVT-1, B-META-2, MDX-04: once as it falls to the mark, and again only when
+ * it has been above: after thins were deleted, and after it grew. */
 START_TEST(test_low_metadata_is_told_once_each_time_it_falls)
 {
 	uint32_t nr;
 
-	begin(_i, 100 * 4096);
-	for (nr = 0; !nr_low && nr < 100; nr++) {
-		ck_ok(tp_pool_create_thin(w.pool, nr));
-		world_idle(&w);
-	}
+	begin(_i, 300 * 4096);
+	nr = create_until_low(0, 1);
+	ck_assert_uint_eq(create_thins(nr, 2), 2);
+	world_idle(&w);
 	ck_assert_uint_eq(nr_low, 1);
 	ck_assert_int_eq(mode(), TP_MODE_WRITE);
-	create_thins(nr, 4);
+	delete_thins(nr - 30, 30);
 	world_idle(&w);
 	ck_assert_uint_eq(nr_low, 1);
-	delete_thins(0, nr);
-	world_idle(&w);
-	ck_assert_uint_eq(nr_low, 1);
-	create_thins(0, nr);
-	world_until(&w, nr_low == 2);
-	observer_grow(&w.metadata, 200 * 4096);
+	create_until_low(nr - 30, 2);
+	observer_grow(&w.metadata, 400 * 4096);
 	ck_ok(tp_pool_grow_metadata(w.pool));
 	world_idle(&w);
 	ck_assert_uint_eq(nr_low, 2);
-	create_thins(200, 200);
-	world_until(&w, nr_low == 3);
+	create_until_low(nr + 100, 3);
 	world_end(&w);
 }
 END_TEST
