@@ -129,7 +129,7 @@ static void others_find_nothing(const char *bytes)
 	unlink(path);
 }
 
-/* All three checkers find nothing, and every mapping is where it was. */
+/* TOL-03: all three checkers find nothing, and every mapping is where it was. */
 START_TEST(test_leaks_are_repaired)
 {
 	char *bytes = leaky_image();
@@ -160,6 +160,24 @@ START_TEST(test_leaks_are_repaired)
 }
 END_TEST
 
+/* TOL-17: the second time as the first. */
+START_TEST(test_what_was_repaired_can_be_repaired_again)
+{
+	char *bytes = make_image();
+	struct checked checked;
+
+	for (unsigned round = 0; round < 2; round++) {
+		leak(bytes);
+		check_bytes(bytes, TP_CHECK_REPAIR_LEAKS, &checked);
+		ck_ok(checked.result);
+		ck_assert(checked.report.repaired);
+		checked_exit(&checked);
+		must_be_clean(bytes);
+	}
+	free(bytes);
+}
+END_TEST
+
 /*---------------------------- what is left alone ---------------------------*/
 
 static void expect_untouched(char *bytes, unsigned flags,
@@ -179,6 +197,7 @@ static void expect_untouched(char *bytes, unsigned flags,
 	free(before);
 }
 
+/* TOL-03: a sound image stays as it is, to the byte. */
 START_TEST(test_nothing_is_touched_where_there_is_worse_or_nothing)
 {
 	char *bytes = make_image();
@@ -202,6 +221,39 @@ START_TEST(test_nothing_is_touched_where_there_is_worse_or_nothing)
 			 TP_CHECK_REPAIR_LEAKS | TP_CHECK_CLEAR_NEEDS_CHECK |
 				 TP_CHECK_IGNORE_LEAKS,
 			 TP_CHECK_CORRUPTION);
+	free(bytes);
+}
+END_TEST
+
+/* TOL-02, TOL-04: a leak wastes a block, a count too low would have it handed
+ * out twice: that is never passed over, nor set right. */
+START_TEST(test_counts_too_low_are_no_leaks)
+{
+	struct tpi_disk_bitmap *bitmap;
+	char *bytes = make_image();
+	struct checked checked;
+	struct image image;
+	unsigned i = 0;
+
+	leak(bytes);
+	expect_untouched(bytes, TP_CHECK_IGNORE_LEAKS, TP_CHECK_LEAK);
+	free(bytes);
+
+	bytes = make_image();
+	image_survey(&image, bytes, IMAGE_BYTES);
+	bitmap = find(&image, IMAGE_DATA_BITMAP, 0);
+	while (tpi_bitmap_get(bitmap, i) != 1)
+		i++;
+	tpi_bitmap_set(bitmap, i, 0);
+	seal(&image, bitmap);
+	image_exit(&image);
+	expect_untouched(bytes,
+			 TP_CHECK_REPAIR_LEAKS | TP_CHECK_CLEAR_NEEDS_CHECK |
+				 TP_CHECK_IGNORE_LEAKS,
+			 TP_CHECK_CORRUPTION);
+	check_bytes(bytes, 0, &checked);
+	ck_assert_uint_eq(checked.report.undercounted_data_blocks, 1);
+	checked_exit(&checked);
 	free(bytes);
 }
 END_TEST
@@ -397,7 +449,9 @@ int main(void)
 
 	return RUN_TESTS(
 		"check/repair", 1, test_leaks_are_repaired,
+		test_what_was_repaired_can_be_repaired_again,
 		test_nothing_is_touched_where_there_is_worse_or_nothing,
+		test_counts_too_low_are_no_leaks,
 		test_needs_check_is_cleared_when_nothing_is_left_to_complain_of,
 		test_a_power_cut_leaves_the_old_or_the_repaired,
 		test_a_write_that_fails_leaves_the_old_or_the_repaired);

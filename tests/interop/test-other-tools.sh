@@ -1,7 +1,7 @@
 #!/bin/bash
 # The rest of thin-provisioning-tools understands a pool of ours: it lists it,
 # repairs it into an equal one, tells volumes apart; and a dump of it, restored,
-# is the same pool.
+# is the same pool (RST-01, RST-03).
 . "$(dirname "$0")/support.sh"
 for program in thin_ls thin_repair thin_delta thin_rmap; do
 	command -v $program >/dev/null || { echo "skipped: no $program"; exit 77; }
@@ -50,12 +50,15 @@ hashes 90000 1 2 3 4 | cmp - hashes.before
 
 step "a dump, restored, is an equal pool"
 thin_dump original >dump.xml
+thin_dump original | cmp - dump.xml
 blank_metadata() { rm metadata && truncate -s 4M metadata; }
 blank_metadata
 thin_restore -q -i dump.xml -o metadata
 agrees --tolerate-restore
 cmp list.before ours.thins
 hashes 90000 1 2 3 4 | cmp - hashes.before
+
+thin_dump metadata | cmp - dump.xml
 
 step "and goes on from there"
 tool - <<S
@@ -66,3 +69,23 @@ delete 1
 S
 agrees --tolerate-restore
 same "$(hash 3 90000)" "$(sed -n 's/^3 //p' hashes.before)"
+
+# RST-02.
+for stride in 1 377; do
+	step "restored with blocks $stride apart, and overwritten where they are"
+	{
+		echo '<superblock uuid="" time="0" transaction="0" version="2" data_block_size="128" nr_data_blocks="1000">'
+		echo '<device dev_id="1" mapped_blocks="200" transaction="0" creation_time="0" snap_time="0">'
+		for ((i = 0; i < 200; i++)); do
+			echo "<single_mapping origin_block=\"$i\" data_block=\"$((i * stride % 1000))\" time=\"0\"/>"
+		done
+		echo '</device></superblock>'
+	} >strides.xml
+	blank_metadata
+	thin_restore -q -i strides.xml -o metadata
+	tool map-dump >mappings
+	same "$(awk '$2 == 199 { print $3 }' mappings)" $((199 * stride % 1000))
+	tool - <<<"write 1 0 $((200 * 128)) a"
+	agrees --tolerate-restore
+	tool map-dump | cmp - mappings
+done

@@ -133,6 +133,7 @@ static struct tpi_cache_stats stats(void)
 
 /*---------------------------- reading --------------------------------------*/
 
+/* BUF-01. */
 START_TEST(test_a_cache_that_is_not_used_does_no_io)
 {
 	setup();

@@ -874,7 +874,7 @@ START_TEST(test_an_event_handler_cannot_close_its_pool)
 }
 END_TEST
 
-/* R-79, B-BAD-15: more metadata than the format can use is used in part. */
+/* R-79, CRE-18, B-BAD-15: more metadata than the format can use is used in part. */
 START_TEST(test_metadata_beyond_the_largest_is_left_alone)
 {
 	struct tp_pool_options options = TP_POOL_OPTIONS_INIT;

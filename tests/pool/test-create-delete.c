@@ -146,17 +146,34 @@ START_TEST(test_what_is_open_or_unknown_is_not_deleted)
 }
 END_TEST
 
-/* TXN-01 to TXN-04, B-MSG-7. */
+static void set_twice(uint64_t from, uint64_t to)
+{
+	ck_ok(tp_pool_set_transaction_id(w.pool, from, to));
+	ck_assert_int_eq(tp_pool_set_transaction_id(w.pool, from, to), -EINVAL);
+	ck_assert_uint_eq(world_status(&w).transaction_id, to);
+}
+
+/* TXN-01 to TXN-04, B-MSG-7: also when power fails as soon as it returned. */
 START_TEST(test_the_transaction_id_is_compared_and_set)
 {
+	struct world crashed;
+
 	begin(_i);
 	ck_assert_uint_eq(world_status(&w).transaction_id, 0);
-	for (uint64_t id = 0; id < 100; id++)
-		ck_ok(tp_pool_set_transaction_id(w.pool, id, id + 1));
 	ck_assert_int_eq(tp_pool_set_transaction_id(w.pool, 500, 1000),
 			 -EINVAL);
-	ck_assert_uint_eq(world_status(&w).transaction_id, 100);
-	ck_ok(tp_pool_set_transaction_id(w.pool, 100, UINT64_MAX));
+	ck_assert_int_eq(tp_pool_set_transaction_id(w.pool, 500, 0), -EINVAL);
+	set_twice(0, 1234);
+	set_twice(1234, 0);
+	for (uint64_t id = 0; id < NR; id++) {
+		ck_ok(tp_pool_set_transaction_id(w.pool, id, id + 1));
+		ck_assert_uint_eq(world_status(&w).transaction_id, id + 1);
+	}
+	ck_ok(tp_pool_set_transaction_id(w.pool, NR, UINT64_MAX));
+	world_copy(&w, &crashed, _i);
+	world_open(&crashed);
+	ck_assert_uint_eq(world_status(&crashed).transaction_id, UINT64_MAX);
+	world_end(&crashed);
 	world_reopen(&w);
 	ck_assert_uint_eq(world_status(&w).transaction_id, UINT64_MAX);
 	ck_ok(tp_pool_set_transaction_id(w.pool, UINT64_MAX, 0));

@@ -33,7 +33,7 @@ static void end_with(struct tp_thin *thin)
 	world_end(&w);
 }
 
-/* -EAGAIN at depth, in flight or only not reaped; then it goes on. */
+/* B-THR-1: -EAGAIN at depth, in flight or only not reaped; then it goes on. */
 START_TEST(test_a_full_queue_answers_eagain_until_it_is_polled)
 {
 	struct tp_thin *thin = begin_full(_i);

@@ -350,7 +350,7 @@ START_TEST(test_a_power_cut_leaks_no_block_on_its_way)
 }
 END_TEST
 
-/* R-37, B-COW-6: nor while a copy reads from it, with no passdown to hold it. */
+/* R-37, B-COW-6, B-QUI-7: nor while a copy reads from it, with no passdown to hold it. */
 START_TEST(test_what_a_copy_reads_from_is_not_reused)
 {
 	struct sharing sharing;

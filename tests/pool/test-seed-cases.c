@@ -899,7 +899,7 @@ START_TEST(test_a_device_of_the_pool_is_no_external_origin)
 }
 END_TEST
 
-/* R-04, B-BAD-6, -7, B-PRE-6: a second open with other data is busy, and the
+/* R-04, B-BAD-6, -7, B-POOL-1, B-PRE-6: a second open with other data is busy, and the
  * running pool goes on flushing the device that it has. */
 START_TEST(test_the_data_device_of_an_open_pool_stays)
 {

@@ -202,7 +202,7 @@ START_TEST(test_a_block_shared_in_the_durable_transaction_is_not_overwritten)
 }
 END_TEST
 
-/* R-89, B-QUI-2, B-COW-1: a slow read of O, then O rewrites the block, the
+/* R-89, B-QUI-2, B-QUI-5, B-COW-1: a slow read of O, then O rewrites the block, the
  * other owner goes, and the pool is filled: the read shows what was there. */
 START_TEST(test_a_slow_read_keeps_its_block_from_being_reused)
 {

@@ -2,7 +2,7 @@
 # Needs THINPOOL, the path of the thinpool command.
 #
 # check: what it says of a sound pool, of a leak, and of worse; what it is told to
-# set right; and that it changes nothing otherwise.
+# set right; and that it changes nothing otherwise (TOL-01).
 . "$(dirname "$0")/support.sh"
 
 # poke FILE OFFSET BYTES: block FILE's bytes at OFFSET, then the checksum of the

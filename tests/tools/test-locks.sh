@@ -1,7 +1,7 @@
 #!/bin/bash
 # Needs THINPOOL, the path of the thinpool command.
 #
-# One writer, or several readers.
+# One writer, or several readers (TOL-15).
 . "$(dirname "$0")/support.sh"
 command -v flock >/dev/null || { echo "skipped: no flock"; exit 77; }
 

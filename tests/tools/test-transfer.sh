@@ -1,7 +1,7 @@
 #!/bin/bash
 # Needs THINPOOL, the path of the thinpool command.
 #
-# import and export: to the byte, and sparse both ways.
+# import and export: to the byte, and sparse both ways (TOL-16).
 . "$(dirname "$0")/support.sh"
 
 thinpool create pool --size 256M

@@ -34,6 +34,7 @@ fails 1 "say with --size" volume resize pool small
 head -c 1M /dev/urandom >data
 thinpool write pool small 0 <data
 same "$(volume pool small mapped_bytes)" $((1 << 20))
+# TOL-10: what is mapped, and what of it no other volume has.
 same "$(volume pool small exclusive_bytes)" $((1 << 20))
 before=$(used pool)
 
