@@ -151,6 +151,40 @@ START_TEST(test_options_change_at_resume_where_they_may)
 }
 END_TEST
 
+/* B-POOL-9: no clock ticks for a pool that is suspended; afterwards it does. */
+START_TEST(test_the_tick_stops_for_a_suspended_pool)
+{
+	struct tp_thin *thin;
+	uint64_t nr_commits, deadline;
+
+	world_make(&w, HOST_DRIVEN);
+	world_use_virtual_clock(&w);
+	w.options.commit_interval_ms = 0; /* a second */
+	world_format(&w);
+	world_open(&w);
+	thin = world_new_thin(&w, 0, THIN_BYTES);
+	ck_ok(tp_pool_suspend(w.pool));
+	io_log_clear(&w.log);
+	nr_commits = world_status(&w).nr_commits;
+	for (unsigned i = 0; i < 10; i++)
+		world_pass_time(&w, SECOND_NS);
+	ck_assert_uint_eq(io_log_nr(&w.log), 0);
+	ck_ok(tp_pool_next_deadline(w.pool, &deadline));
+	ck_assert_uint_eq(deadline, UINT64_MAX);
+	ck_ok(tp_pool_resume(w.pool, NULL));
+	ck_ok(tp_pool_next_deadline(w.pool, &deadline));
+	ck_assert_uint_eq(deadline, w.now_ns + SECOND_NS);
+	thin_fill(thin, 0, 4096, 1);
+	ck_assert(world_status(&w).changed);
+	for (unsigned i = 0; i < 3; i++)
+		world_pass_time(&w, SECOND_NS);
+	world_idle(&w);
+	ck_assert(!world_status(&w).changed);
+	ck_assert_uint_eq(world_status(&w).nr_commits, nr_commits + 1);
+	end_with(thin);
+}
+END_TEST
+
 static void *write_on(void *context)
 {
 	for (unsigned i = 0; i < 10; i++) {
@@ -315,6 +349,7 @@ int main(void)
 		test_closing_ends_what_waits_for_a_resume,
 		test_a_host_driven_blocking_call_is_busy_while_suspended,
 		test_options_change_at_resume_where_they_may,
+		test_the_tick_stops_for_a_suspended_pool,
 		test_suspending_under_io_loses_nothing,
 		test_new_space_is_used_after_a_grow_call_or_a_resume,
 		test_metadata_grows_by_any_amount,
