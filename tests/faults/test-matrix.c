@@ -4,8 +4,8 @@
  */
 #include "faults/matrix.h"
 
-/* F-01 to F-13, A1 to A5, K1 to K5, B-ABORT, B-FLUSH-10, B-WRITE-5, R-51, R-57,
- * R-72, R-86, NCK-03. */
+/* F-01 to F-13, A1 to A5, K1 to K5, B-ABORT, B-FLUSH-10, B-WRITE-5,
+ * B-WRITE-6, R-51, R-57, R-72, R-86, NCK-03. */
 START_TEST(test_whichever_request_fails_nothing_that_was_promised_is_lost)
 {
 	static const struct matrix_extent extent = {

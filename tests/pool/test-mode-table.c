@@ -469,7 +469,7 @@ START_TEST(test_out_of_data_space_comes_and_goes)
 }
 END_TEST
 
-/* B-META-3, B-META-5: more data is no help, and is not taken; a
+/* B-META-3, B-META-5, B-STAT-2: more data is no help, and is not taken; a
  * resume that asks for write gets it, until it is found full
  * again. */
 START_TEST(test_out_of_metadata_space_ends_when_metadata_grows)

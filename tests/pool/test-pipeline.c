@@ -67,8 +67,8 @@ static void verify_everything(struct tp_thin *thin)
 	thin_verify(thin, 9 * WORLD_BLOCK + 512, 512, 2);
 }
 
-/* Decision 7: at whichever step the last transaction is kept, changes of the
- * next end, and are durable with its commit and not before. */
+/* Decision 7, B-PRE-2: at whichever step the last transaction is kept, changes of
+ * the next end, and are durable with its commit and not before. */
 START_TEST(test_the_next_transaction_runs_while_the_last_is_being_written)
 {
 	for (enum commit_step step = 0; step < NR_COMMIT_STEPS; step++) {

@@ -369,8 +369,9 @@ START_TEST(test_a_hook_and_its_context_are_replaced_while_commits_run)
 }
 END_TEST
 
-/* B-PRE-3: called on every commit, after the writes and before the superblock;
- * what it takes the place of, the default flush, is not sent besides. */
+/* B-PRE-3, B-PRE-5, B-PRE-7: called on every commit, to the last at close, after
+ * the writes and before the superblock; what it takes the place of, the default
+ * flush, is not sent besides. */
 START_TEST(test_a_hook_takes_the_place_of_the_flush_of_each_commit)
 {
 	for (unsigned i = 0; i < NR_CAUSES; i++) {
@@ -738,8 +739,9 @@ START_TEST(test_a_block_that_a_snapshot_maps_is_not_passed_down)
 }
 END_TEST
 
-/* R-12, B-DISC-10, B-CRASH-20: the origin broke sharing but that is not durable
- * when the snapshot discards: up to the commit a crash brings both back. */
+/* R-12, B-DISC-10, B-CRASH-7, B-CRASH-20: the origin broke sharing but that is
+ * not durable when the snapshot discards: up to the commit a crash brings both
+ * back. */
 START_TEST(test_nothing_is_passed_down_that_a_crash_brings_back)
 {
 	struct tp_thin *thin, *snapshot;
@@ -899,8 +901,8 @@ START_TEST(test_a_device_of_the_pool_is_no_external_origin)
 }
 END_TEST
 
-/* R-04, B-BAD-6, -7, B-POOL-1, B-PRE-6: a second open with other data is busy, and the
- * running pool goes on flushing the device that it has. */
+/* R-04, B-BAD-6, -7, B-POOL-1, B-PRE-6: a second open with other data is busy, and
+ * the running pool goes on flushing the device that it has. */
 START_TEST(test_the_data_device_of_an_open_pool_stays)
 {
 	struct tp_thin *thin;

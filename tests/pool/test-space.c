@@ -70,7 +70,7 @@ static int write_block(struct tp_thin *thin, uint64_t vblock, uint64_t seed)
 	return tp_thin_write(thin, block, WORLD_BLOCK, vblock * WORLD_BLOCK, 0);
 }
 
-/* OOS-01, OOS-04, R-40, F-15. */
+/* OOS-01, OOS-04, R-40, B-WRITE-7, F-15. */
 START_TEST(test_with_the_error_policy_a_full_pool_says_so_at_once)
 {
 	struct tp_thin *thin = begin_small(_i, TP_POOL_ERROR_IF_NO_SPACE);
@@ -95,7 +95,8 @@ START_TEST(test_with_the_error_policy_a_full_pool_says_so_at_once)
 }
 END_TEST
 
-/* DSC-19, R-44, B-OODS-7, DEL-07: discard or delete is a way out by itself. */
+/* DSC-19, R-44, B-COMMIT-5, B-OODS-7, DEL-07: discard or delete is a way out by
+ * itself. */
 START_TEST(test_freeing_space_returns_the_pool_to_write_mode)
 {
 	for (unsigned i = 0; i < 2; i++) {

@@ -2,6 +2,12 @@
  * Power fails at every device event of short stories, one for each thing that
  * a pool does (crash-contract, 13); of what it may leave, a share is looked
  * at.  long-scenarios.c looks at all.
+ *
+ * First writes, plain and with FUA, and overwritten ones, flushed or not, on one
+ * volume and beside another (CRS-07 to CRS-09, CRS-13, B-FLUSH-1); every call
+ * (CRS-10); snapshots under writes and discards (B-CRASH-18, -19); without
+ * zeroing (B-CRASH-8).  Whatever is left has to be what the host may expect of
+ * each sector (B-CRASH-3), with nothing of another volume (B-CRASH-5).
  */
 #include "simulator/scenario.h"
 #include "support/run-tests.h"

@@ -1,6 +1,7 @@
 /*
  * The crash contract, by simulation: some hundred seeds, each a pool of its
- * own whose power fails again and again (crash-contract, 2 to 13).
+ * own whose power fails again and again, also while it opens (crash-contract,
+ * 2 to 13; CRS-06, CRS-11, CRS-12, B-CRASH-1, B-CRASH-21).
  *
  * ./dev simulate runs more of them, and replays one; long-seeds.c runs many.
  */
