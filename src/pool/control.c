@@ -58,7 +58,7 @@ int tp_pool_create_thin(struct tp_pool *pool, uint32_t id)
 int tpi_delete_step(struct tp_pool *pool, uint64_t id)
 {
 	struct tpi_thin_state *state = tpi_thin_find(pool, id);
-	uint64_t doomed;
+	uint64_t doomed = 0;
 	int r;
 
 	if (state && !tpi_list_empty(&state->handles))
@@ -561,24 +561,57 @@ int tp_pool_reserve_metadata_snapshot(struct tp_pool *pool)
 struct release_call {
 	struct tpi_call call;
 	struct tpi_release release;
+	uint64_t doomed; /* the id that the next thin may be moved to */
+	bool moved;
 };
 
+/* Pieces that are taken off in one turn. */
+#define RELEASE_PIECES 16u
+
+static int release_piece(struct tp_pool *pool, struct release_call *release)
+{
+	bool moved = false;
+	int r;
+
+	r = tpi_deletion_next_id(pool, &release->doomed);
+	if (!r)
+		r = tpi_metadata_release_piece(
+			&pool->metadata, &release->release,
+			tpi_deletion_nodes(pool, DELETE_NODES_MAX),
+			release->doomed, &moved);
+	release->moved |= moved;
+
+	return r;
+}
+
+/* In turns, but in one transaction: a crash leaves the snapshot or none. */
 static int release_step(struct tpi_call *call)
 {
 	struct release_call *release =
 		tpi_container_of(call, struct release_call, call);
-	int r;
+	struct tp_pool *pool = call->pool;
+	int r = 0;
 
-	r = tpi_metadata_release_held_root(&call->pool->metadata,
-					   &release->release);
-	call->pool->commit.held = r == -EAGAIN && release->release.started;
+	for (unsigned i = 0; i < RELEASE_PIECES && !r; i++)
+		r = release_piece(pool, release);
+	if (r == -ENODATA)
+		r = tpi_metadata_release_held_root(&pool->metadata,
+						   &release->release);
+	else if (!r)
+		r = -EINPROGRESS;
+	pool->commit.held = (r == -EAGAIN || r == -EINPROGRESS) &&
+			    release->release.changed;
+	if (r == -EINPROGRESS)
+		tpi_call_continue(call);
+	if (!r && release->moved)
+		tpi_deletion_start(pool);
 
 	return r;
 }
 
 int tp_pool_release_metadata_snapshot(struct tp_pool *pool)
 {
-	struct release_call release = { .release = { .started = false } };
+	struct release_call release = { .doomed = 0 };
 	int r = check_pool(pool);
 
 	return r ? r : tpi_call_change(pool, &release.call, release_step);

@@ -72,13 +72,19 @@ void tpi_deletion_reset(struct tp_pool *pool)
 }
 
 /* A quarter of the cache: as much may be dirty, as much frozen (mode.c). */
+unsigned tpi_deletion_nodes(const struct tp_pool *pool, unsigned most)
+{
+	return (unsigned)tpi_min((size_t)most,
+				 tpi_cache_limit(pool->cache) / 4);
+}
+
 int tpi_deletion_delete(struct tp_pool *pool, uint64_t id, unsigned most)
 {
-	size_t limit = tpi_min((size_t)most, tpi_cache_limit(pool->cache) / 4);
 	int r;
 
 	pool->metadata.discarding = tpi_passdown_of_deleted(pool);
-	r = tpi_metadata_delete_thin(&pool->metadata, id, (unsigned)limit);
+	r = tpi_metadata_delete_thin(&pool->metadata, id,
+				     tpi_deletion_nodes(pool, most));
 	pool->metadata.discarding = false;
 
 	return r;
@@ -91,7 +97,7 @@ int tpi_deletion_next_id(struct tp_pool *pool, uint64_t *id)
 	uint64_t found;
 	int r;
 
-	for (*id = DOOMED_IDS;; (*id)++) {
+	for (*id = tpi_max(*id, DOOMED_IDS);; (*id)++) {
 		r = tpi_metadata_next_thin(md, *id, &found, &details);
 		if (r == -ENODATA || (!r && found > *id))
 			return 0;

@@ -123,9 +123,7 @@ static int refuse_full(void)
 	return tpi_error(-ENOSPC, "the metadata device is full");
 }
 
-/* Refuse before anything is changed what could not be committed (B-META-6), or
- * could not be finished for want of memory. */
-static int check_room(struct tpi_metadata *md)
+int tpi_metadata_check_room(struct tpi_metadata *md)
 {
 	if (tpi_metadata_has_room(md, 1))
 		return tpi_metadata_make_room(md, 1, 0);
@@ -148,7 +146,7 @@ static int prepare_map(struct tpi_metadata *md, struct tpi_thin_tree *tree,
 int tpi_metadata_map(struct tpi_metadata *md, struct tpi_thin_tree *tree,
 		     tp_vblock vblock, tp_dblock dblock, tp_dblock nr)
 {
-	int r = check_room(md);
+	int r = tpi_metadata_check_room(md);
 
 	if (r)
 		return r;
@@ -162,7 +160,7 @@ int tpi_metadata_map(struct tpi_metadata *md, struct tpi_thin_tree *tree,
 int tpi_metadata_restamp(struct tpi_metadata *md, struct tpi_thin_tree *tree,
 			 tp_vblock vblock, tp_dblock dblock)
 {
-	int r = check_room(md);
+	int r = tpi_metadata_check_room(md);
 
 	if (r)
 		return r;
@@ -266,9 +264,9 @@ static int refuse_known(struct tpi_metadata *md, uint64_t id)
 	return r;
 }
 
-static int prepare_add(struct tpi_metadata *md, uint64_t id)
+int tpi_metadata_prepare_add(struct tpi_metadata *md, uint64_t id)
 {
-	int r = check_room(md);
+	int r = tpi_metadata_check_room(md);
 
 	if (r)
 		return r;
@@ -280,9 +278,8 @@ static int prepare_add(struct tpi_metadata *md, uint64_t id)
 	return tpi_metadata_refuse(md, r);
 }
 
-/* The reference to @root becomes the tree's. */
-static int add_thin(struct tpi_metadata *md, uint64_t id, tp_mblock root,
-		    const struct tpi_details *details)
+int tpi_metadata_add_thin(struct tpi_metadata *md, uint64_t id, tp_mblock root,
+			  const struct tpi_details *details)
 {
 	le64 value = le64_make(root);
 	int r;
@@ -309,7 +306,7 @@ int tpi_metadata_create_thin(struct tpi_metadata *md, uint64_t id)
 
 	r = refuse_known(md, id);
 	if (!r)
-		r = prepare_add(md, id);
+		r = tpi_metadata_prepare_add(md, id);
 	if (r)
 		return r;
 	md->changed = true;
@@ -317,7 +314,7 @@ int tpi_metadata_create_thin(struct tpi_metadata *md, uint64_t id)
 	if (r)
 		return tpi_metadata_fail(md, r);
 
-	return add_thin(md, id, root, &details);
+	return tpi_metadata_add_thin(md, id, root, &details);
 }
 
 static int check_time(const struct tpi_metadata *md)
@@ -352,7 +349,7 @@ static int add_snapshot(struct tpi_metadata *md, uint64_t id,
 	if (r)
 		return tpi_metadata_fail(md, r);
 
-	return add_thin(md, id, origin->root, &details);
+	return tpi_metadata_add_thin(md, id, origin->root, &details);
 }
 
 int tpi_metadata_create_snapshot(struct tpi_metadata *md, uint64_t id,
@@ -370,17 +367,14 @@ int tpi_metadata_create_snapshot(struct tpi_metadata *md, uint64_t id,
 		open = &closed;
 	}
 	if (!r)
-		r = prepare_add(md, origin);
+		r = tpi_metadata_prepare_add(md, origin);
 	if (!r)
-		r = prepare_add(md, id);
+		r = tpi_metadata_prepare_add(md, id);
 	if (r)
 		return r;
 
 	return add_snapshot(md, id, open, spend_time);
 }
-
-/* A key and a value take eight bytes each. */
-#define LEAF_MAPPINGS_MAX (TPI_MBLOCK_BYTES / 16)
 
 static int prepare_delete(struct tpi_metadata *md, uint64_t id,
 			  const struct tpi_thin_tree *tree, unsigned limit)
@@ -398,7 +392,7 @@ static int prepare_delete(struct tpi_metadata *md, uint64_t id,
 		r = tpi_metadata_make_room(
 			md, 1,
 			tpi_min(tree->details.mapped_blocks,
-				(uint64_t)nr_nodes * LEAF_MAPPINGS_MAX));
+				(uint64_t)nr_nodes * TPI_LEAF_MAPPINGS_MAX));
 	if (!r)
 		r = tpi_btree_prepare_remove(&md->thins, md->mapping_root, id,
 					     id + 1);
@@ -453,7 +447,7 @@ int tpi_metadata_sync_details(struct tpi_metadata *md,
 
 	if (tpi_list_empty(&tree->dirty))
 		return 0;
-	r = check_room(md);
+	r = tpi_metadata_check_room(md);
 	if (r)
 		return r;
 	r = tpi_btree_prepare_insert(&md->details, md->details_root, tree->id,
@@ -469,7 +463,7 @@ int tpi_metadata_sync_details(struct tpi_metadata *md,
 
 static int prepare_rename(struct tpi_metadata *md, uint64_t id, uint64_t new_id)
 {
-	int r = prepare_add(md, new_id);
+	int r = tpi_metadata_prepare_add(md, new_id);
 
 	if (!r)
 		r = tpi_btree_prepare_remove(&md->moves, md->mapping_root, id,
@@ -494,7 +488,7 @@ int tpi_metadata_rename_thin(struct tpi_metadata *md, uint64_t id,
 	if (!r)
 		r = prepare_rename(md, id, new_id);
 	if (!r)
-		r = add_thin(md, new_id, tree.root, &tree.details);
+		r = tpi_metadata_add_thin(md, new_id, tree.root, &tree.details);
 	if (!r)
 		r = remove_thin(md, &md->moves, id);
 
@@ -559,136 +553,6 @@ void tpi_metadata_set_transaction_id(struct tpi_metadata *md, uint64_t id)
 {
 	md->transaction_id = id;
 	md->changed = true;
-}
-
-/* The copy of the superblock that a held root is (14): the committed one, with
- * its own number and without space maps. */
-static void copy_superblock(const struct tpi_metadata *md, void *data)
-{
-	struct tpi_disk_superblock *copy = data;
-
-	*copy = md->superblock;
-	memset(&copy->data_space_map, 0, sizeof(copy->data_space_map));
-	memset(&copy->metadata_space_map, 0, sizeof(copy->metadata_space_map));
-}
-
-int tpi_metadata_reserve_held_root(struct tpi_metadata *md)
-{
-	tp_mblock block;
-	void *data;
-	int r;
-
-	tpi_assert(!md->changed);
-	if (md->held_root)
-		return tpi_error(-EBUSY,
-				 "the pool has a metadata snapshot already: "
-				 "release it first");
-	r = check_room(md);
-	if (r)
-		return r;
-	r = tpi_tm_new_block(&md->tm, &tpi_superblock_validator, &block, &data);
-	if (r)
-		return tpi_metadata_fail(md, r);
-	md->changed = true;
-	copy_superblock(md, data);
-	r = tpi_tm_inc(&md->tm, md->mapping_root);
-	if (!r)
-		r = tpi_tm_inc(&md->tm, md->details_root);
-	if (!r)
-		md->held_root = block;
-
-	return tpi_metadata_fail(md, r);
-}
-
-static int read_held_root(struct tpi_metadata *md, tp_mblock *mapping_root,
-			  tp_mblock *details_root)
-{
-	const struct tpi_disk_superblock *copy;
-	const void *data;
-	int r;
-
-	r = tpi_tm_read(&md->tm, md->held_root, &tpi_superblock_validator,
-			&data);
-	if (r)
-		return r;
-	copy = data;
-	*mapping_root = le64_get(copy->data_mapping_root);
-	*details_root = le64_get(copy->device_details_root);
-
-	return 0;
-}
-
-/*
- * One thin at a time: trees that only the copy refers to may share nodes, and
- * what one of them leaves has to be read before the next is dropped.
- */
-static int release_thins(struct tpi_metadata *md, struct tpi_release *release)
-{
-	uint64_t id, nr_removed;
-	le64 root;
-	int r;
-
-	for (;;) {
-		r = tpi_btree_next(&md->thins, release->mapping_root, 0, &id,
-				   &root);
-		if (!r)
-			r = tpi_btree_prepare_remove(
-				&md->thins, release->mapping_root, id, id + 1);
-		if (r)
-			return r == -ENODATA ? 0 : r;
-		md->changed = true;
-		r = tpi_btree_remove_range(&md->thins, release->mapping_root,
-					   id, id + 1, &release->mapping_root,
-					   &nr_removed, NULL);
-		if (r)
-			return r;
-	}
-}
-
-static int release_rest(struct tpi_metadata *md,
-			const struct tpi_release *release)
-{
-	int r;
-
-	r = tpi_btree_prepare_delete(&md->details, release->details_root);
-	if (r)
-		return r;
-	md->changed = true;
-	r = tpi_btree_delete(&md->thins, release->mapping_root);
-	if (!r)
-		r = tpi_btree_delete(&md->details, release->details_root);
-	if (!r)
-		r = tpi_tm_dec(&md->tm, md->held_root);
-	if (!r)
-		md->held_root = 0;
-
-	return r;
-}
-
-int tpi_metadata_release_held_root(struct tpi_metadata *md,
-				   struct tpi_release *release)
-{
-	int r;
-
-	if (!md->held_root)
-		return tpi_error(-EINVAL, "the pool has no metadata snapshot");
-	r = check_room(md);
-	if (r)
-		return r;
-	if (!release->started) {
-		r = read_held_root(md, &release->mapping_root,
-				   &release->details_root);
-		if (r)
-			return tpi_metadata_refuse(md, r);
-		release->started = true;
-		md->unseen_drops = true;
-	}
-	if (!r)
-		r = release_thins(md, release);
-	if (!r)
-		r = release_rest(md, release);
-
-	return tpi_metadata_fail(md, r);
 }
 
 int tpi_metadata_grow_data(struct tpi_metadata *md, tp_dblock nr_blocks)

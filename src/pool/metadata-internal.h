@@ -1,6 +1,6 @@
 /*
- * metadata-internal.h - what the two halves of the metadata share: metadata.c
- * (state, looking, transactions) and metadata-change.c.
+ * metadata-internal.h - what the parts of the metadata share: metadata.c (state,
+ * looking, transactions), metadata-change.c and metadata-held-root.c.
  */
 #ifndef TPI_POOL_METADATA_INTERNAL_H
 #define TPI_POOL_METADATA_INTERNAL_H
@@ -34,6 +34,19 @@ int tpi_metadata_refuse(struct tpi_metadata *md, int error);
  * same, the second. */
 #define TPI_CHANGE_BLOCKS_MIN 8u
 tp_mblock tpi_metadata_change_blocks(const struct tpi_metadata *md);
+
+/* Refuse before anything is changed what could not be committed (B-META-6), or
+ * could not be finished for want of memory. */
+int tpi_metadata_check_room(struct tpi_metadata *md);
+
+/* Another thin: read what adding it touches, then add it.  The reference to
+ * @root becomes the tree's. */
+int tpi_metadata_prepare_add(struct tpi_metadata *md, uint64_t id);
+int tpi_metadata_add_thin(struct tpi_metadata *md, uint64_t id, tp_mblock root,
+			  const struct tpi_details *details);
+
+/* A key and a value take eight bytes each. */
+#define TPI_LEAF_MAPPINGS_MAX (TPI_MBLOCK_BYTES / 16)
 
 int tpi_mapping_check(struct tpi_metadata *md, tpi_mapping mapping);
 

@@ -255,15 +255,29 @@ int tpi_metadata_shrink_thin(struct tpi_metadata *md,
 
 void tpi_metadata_set_transaction_id(struct tpi_metadata *md, uint64_t id);
 
-/* How far a release is.  All zero at first; once it has started, nothing may be
- * committed until it is done. */
+/* Pin what T(c) maps (14), when T(r) is as T(c).  -EBUSY: there is one. */
+int tpi_metadata_reserve_held_root(struct tpi_metadata *md);
+
+/* How far a release is.  All zero at first; once it has changed something,
+ * nothing may be committed until it is done. */
 struct tpi_release {
-	bool started;
+	bool started, changed;
 	tp_mblock mapping_root, details_root;
+	unsigned nr_dropped; /* nodes */
 };
 
-/* Pin, and unpin, what T(c) maps (14).  Reserve only when T(r) is as T(c). */
-int tpi_metadata_reserve_held_root(struct tpi_metadata *md);
+/*
+ * Take a bounded piece off the held root: a thin, or details.  What only that
+ * has of the thin goes at once, unless more than @limit nodes would have gone
+ * by then: then it becomes the thin @new_id, and @moved is set.
+ *
+ * -ENODATA: there is nothing left; -EINVAL: no held root.
+ */
+int tpi_metadata_release_piece(struct tpi_metadata *md,
+			       struct tpi_release *release, unsigned limit,
+			       uint64_t new_id, bool *moved);
+
+/* When nothing is left: unpin. */
 int tpi_metadata_release_held_root(struct tpi_metadata *md,
 				   struct tpi_release *release);
 

@@ -131,11 +131,14 @@ void tpi_deletion_exit(struct tp_pool *pool);
 /* There may be something to empty: look, and go on until there is not. */
 void tpi_deletion_start(struct tp_pool *pool);
 
-/* The next id that a thin to be emptied gets.  -EAGAIN. */
+/* The next id, from *@id on, that a thin to be emptied gets.  -EAGAIN. */
 int tpi_deletion_next_id(struct tp_pool *pool, uint64_t *id);
 
-/* Delete a thin in one step, if that touches at most @most nodes, and no more
- * than find room in the cache together, beside what else is there.  As
+/* How many nodes one step may delete: @most, or as many as find room in the
+ * cache together, beside what else is there. */
+unsigned tpi_deletion_nodes(const struct tp_pool *pool, unsigned most);
+
+/* Delete a thin in one step, if that touches no more nodes than that.  As
  * tpi_metadata_delete_thin. */
 int tpi_deletion_delete(struct tp_pool *pool, uint64_t id, unsigned most);
 

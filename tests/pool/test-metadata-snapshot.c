@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "support/forgetful.h"
 #include "support/metadata-image.h"
 #include "support/world.h"
 
@@ -155,6 +156,111 @@ START_TEST(test_no_change_touches_what_it_holds)
 }
 END_TEST
 
+/*---------------------------- big ones -------------------------------------*/
+
+#define BIG_BLOCKS 40192u
+#define BIG_BYTES ((uint64_t)BIG_BLOCKS * WORLD_BLOCK)
+#define RUN_BYTES (256 * WORLD_BLOCK)
+
+/* As many leaves as it can have, for it is filled from its end. */
+static void make_big(struct tp_device *data)
+{
+	char *bytes = calloc(1, RUN_BYTES);
+	struct tp_thin *thin;
+
+	ck_assert_ptr_nonnull(bytes);
+	w.options.metadata_cache_bytes = 1;
+	ck_ok(tp_pool_format(w.metadata.device, data, NULL));
+	ck_ok(tp_pool_open(w.metadata.device, data, &w.options, &w.pool));
+	thin = world_new_thin(&w, 1, BIG_BYTES);
+	for (uint64_t at = BIG_BYTES; at >= RUN_BYTES; at -= RUN_BYTES)
+		ck_ok(tp_thin_write(thin, bytes, RUN_BYTES, at - RUN_BYTES, 0));
+	ck_ok(tp_thin_close(thin));
+	free(bytes);
+}
+
+/* Leaves of its own all over. */
+static void diverge(uint32_t id)
+{
+	struct tp_thin *thin = world_open_thin(&w, id, BIG_BYTES);
+	char sector[512] = { 1 };
+
+	for (uint64_t i = 1; i < BIG_BLOCKS; i += 100)
+		ck_ok(tp_thin_write(thin, sector, 512, i * WORLD_BLOCK, 0));
+	ck_ok(tp_thin_close(thin));
+}
+
+static void *release(void *pool)
+{
+	ck_ok(tp_pool_release_metadata_snapshot(pool));
+
+	return NULL;
+}
+
+/* The device is slow, so that what is read for one thing waits for the next. */
+static void release_slowly(void)
+{
+	pthread_t thread;
+
+	w.metadata.delay_us = world_is_host_driven(&w) ? 0 : 20;
+	if (world_is_host_driven(&w)) {
+		release(w.pool);
+	} else {
+		pthread_create(&thread, NULL, release, w.pool);
+		pthread_join(thread, NULL);
+	}
+	w.metadata.delay_us = 0;
+}
+
+static uint64_t used_after_commit(void)
+{
+	ck_ok(tp_pool_commit(w.pool));
+
+	return world_used(&w);
+}
+
+/* B-MSG-9, B-META-6: however much only it holds, and however small the cache,
+ * releasing it ends; what it held comes back by and by, and power may fail at
+ * any moment. */
+START_TEST(test_a_big_one_is_released_with_the_smallest_cache)
+{
+	const uint64_t nr_diverged = BIG_BLOCKS / 100 + 1;
+	struct tp_device *data = forgetful_device(3 * BIG_BYTES);
+	struct tp_thin *snapshot;
+	char *cut;
+
+	world_make_sized(&w, _i, 16 * MIB, MIB, NULL);
+	make_big(data);
+	ck_ok(tp_pool_create_snapshot(w.pool, 2, 1));
+	diverge(1);
+	ck_ok(tp_pool_reserve_metadata_snapshot(w.pool));
+	diverge(1);
+	diverge(2);
+	ck_ok(tp_pool_delete_thin(w.pool, 1));
+	world_until(&w, used_after_commit() == BIG_BLOCKS + 2 * nr_diverged);
+	release_slowly();
+	ck_assert_uint_eq(world_status(&w).held_root, 0);
+	ck_assert_uint_eq(world_status(&w).nr_thins, 1);
+	cut = snapshot_of(&w.metadata);
+	world_until(&w, used_after_commit() == BIG_BLOCKS);
+	world_close(&w);
+	world_check(&w);
+
+	memcpy(w.metadata.bytes, cut, w.metadata.size_bytes);
+	free(cut);
+	world_check(&w);
+	ck_ok(tp_pool_open(w.metadata.device, data, &w.options, &w.pool));
+	world_until(&w, used_after_commit() == BIG_BLOCKS);
+	snapshot = world_open_thin(&w, 2, BIG_BYTES);
+	ck_assert_uint_eq(thin_mapped(snapshot), BIG_BYTES);
+	ck_ok(tp_thin_close(snapshot));
+	world_close(&w);
+	world_check(&w);
+	tp_device_unref(data);
+	world_unmake(&w);
+}
+END_TEST
+
 int main(void)
 {
 	return RUN_TESTS(
@@ -162,5 +268,6 @@ int main(void)
 		test_there_is_at_most_one_and_its_root_is_shown,
 		test_what_it_maps_is_not_allocated_until_it_is_released,
 		test_releasing_frees_what_deleted_snapshots_shared,
-		test_no_change_touches_what_it_holds);
+		test_no_change_touches_what_it_holds,
+		test_a_big_one_is_released_with_the_smallest_cache);
 }
