@@ -20,6 +20,7 @@ static const struct option long_options[] = {
 	{ "repair", no_argument, NULL, OPTION_REPAIR },
 	{ "clear-needs-check", no_argument, NULL, OPTION_CLEAR_NEEDS_CHECK },
 	{ "quiet", no_argument, NULL, OPTION_QUIET },
+	{ "metadata-snapshot", no_argument, NULL, OPTION_METADATA_SNAPSHOT },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -116,9 +117,10 @@ static int read_words(struct arguments *arguments,
 	int wanted = 1 + has_name + command->nr_operands;
 
 	if (arguments->given & OPTION_PICTURE &&
-	    arguments->given & ~OPTION_PICTURE)
+	    arguments->given & ~(OPTION_PICTURE | OPTION_METADATA_SNAPSHOT))
 		return fail_usage(command, "--picture is of all volumes, and "
-					   "goes with no other option");
+					   "goes with no other option but "
+					   "--metadata-snapshot");
 	if (has_name && command->size_needs_id &&
 	    arguments->given & OPTION_SIZE)
 		return fail_usage(command, "--size goes with --id: a volume "

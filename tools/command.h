@@ -23,6 +23,7 @@
 #define OPTION_REPAIR (1u << 6)
 #define OPTION_CLEAR_NEEDS_CHECK (1u << 7)
 #define OPTION_QUIET (1u << 8)
+#define OPTION_METADATA_SNAPSHOT (1u << 10)
 
 #define MAX_OPERANDS 2
 

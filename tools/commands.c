@@ -14,6 +14,14 @@
 	"with that number is meant, which need not have a name; that ends\n"   \
 	"after its highest mapped block, unless --size says otherwise.\n"
 
+#define LOOKING_BACK                                                                  \
+	"\n"                                                                          \
+	"  --metadata-snapshot  look at what the pool's metadata snapshot holds,\n"   \
+	"                       whoever uses the pool: volumes and what they map\n"   \
+	"                       are those of then.  A volume that is written may\n"   \
+	"                       show what was written since; a snapshot of it does\n" \
+	"                       not.\n"
+
 static const char help_create[] =
 	"Makes the directory POOL and in it the sparse files 'metadata' and\n"
 	"'data', the latter SIZE long.  Files and block devices that are there\n"
@@ -28,12 +36,12 @@ static const char help_create[] =
 
 static const char help_status[] =
 	"The mode is the one that the pool will be in when it is opened to be\n"
-	"used.  Works on files that cannot be written.\n";
+	"used.  Works on files that cannot be written.\n" LOOKING_BACK;
 
 static const char help_list[] =
 	"MAPPED is what a volume shows of the data device, EXCLUSIVE what no\n"
 	"other volume has: deleting it gives that back (but for what a metadata\n"
-	"snapshot holds).  Works on files that cannot be written.\n";
+	"snapshot holds).  Works on files that cannot be written.\n" LOOKING_BACK;
 
 static const char help_volume_create[] =
 	"It takes no space until it is written, and may be larger than the\n"
@@ -62,11 +70,12 @@ static const char help_import[] =
 
 static const char help_export[] =
 	"FILE gets holes where the volume is unmapped or zero.  FILE - is\n"
-	"standard output.  Works on pool files that cannot be written.\n" NAMING;
+	"standard output.  Works on pool files that cannot be written.\n" NAMING
+		LOOKING_BACK;
 
 static const char help_read[] =
 	"OFFSET and LENGTH are multiples of 512.  Works on pool files that\n"
-	"cannot be written.\n" NAMING;
+	"cannot be written.\n" NAMING LOOKING_BACK;
 
 static const char help_write[] =
 	"OFFSET and the length of the input are multiples of 512.  What was\n"
@@ -81,7 +90,7 @@ static const char help_map[] =
 	"is sure; 'yes' may be out of date.  Works on files that cannot be\n"
 	"written.\n" NAMING "\n"
 	"  --picture FILE  draws the data device instead, as SVG: who uses what,\n"
-	"                  and what is shared; FILE - is standard output\n";
+	"                  and what is shared; FILE - is standard output\n" LOOKING_BACK;
 
 static const char help_check[] =
 	"Reads all metadata of a pool that nobody uses, works out again every\n"
@@ -121,18 +130,18 @@ const struct command commands[] = {
 	},
 	{
 		.name = "status",
-		.synopsis = "POOL [--json]",
+		.synopsis = "POOL [--metadata-snapshot] [--json]",
 		.summary = "how a pool is: mode, usage, transaction id",
 		.help = help_status,
-		.options = OPTION_JSON,
+		.options = OPTION_JSON | OPTION_METADATA_SNAPSHOT,
 		.run = run_status,
 	},
 	{
 		.name = "list",
-		.synopsis = "POOL [--json]",
+		.synopsis = "POOL [--metadata-snapshot] [--json]",
 		.summary = "the volumes of a pool, and what each takes",
 		.help = help_list,
-		.options = OPTION_JSON,
+		.options = OPTION_JSON | OPTION_METADATA_SNAPSHOT,
 		.run = run_list,
 	},
 	{
@@ -195,10 +204,11 @@ const struct command commands[] = {
 	},
 	{
 		.name = "export",
-		.synopsis = "POOL {NAME | --id ID} FILE [--size SIZE]",
+		.synopsis = "POOL {NAME | --id ID} FILE [--size SIZE] "
+			    "[--metadata-snapshot]",
 		.summary = "write the content of a volume to a file",
 		.help = help_export,
-		.options = OPTION_ID | OPTION_SIZE,
+		.options = OPTION_ID | OPTION_SIZE | OPTION_METADATA_SNAPSHOT,
 		.takes_name = true,
 		.size_needs_id = true,
 		.nr_operands = 1,
@@ -206,10 +216,11 @@ const struct command commands[] = {
 	},
 	{
 		.name = "read",
-		.synopsis = "POOL {NAME | --id ID} OFFSET LENGTH [--size SIZE]",
+		.synopsis = "POOL {NAME | --id ID} OFFSET LENGTH [--size SIZE] "
+			    "[--metadata-snapshot]",
 		.summary = "bytes of a volume to standard output",
 		.help = help_read,
-		.options = OPTION_ID | OPTION_SIZE,
+		.options = OPTION_ID | OPTION_SIZE | OPTION_METADATA_SNAPSHOT,
 		.takes_name = true,
 		.size_needs_id = true,
 		.nr_operands = 2,
@@ -240,11 +251,11 @@ const struct command commands[] = {
 	{
 		.name = "map",
 		.synopsis = "POOL {NAME | --id ID | --picture FILE} "
-			    "[--size SIZE] [--json]",
+			    "[--size SIZE] [--metadata-snapshot] [--json]",
 		.summary = "where a volume's bytes lie on the data device",
 		.help = help_map,
 		.options = OPTION_ID | OPTION_SIZE | OPTION_JSON |
-			   OPTION_PICTURE,
+			   OPTION_PICTURE | OPTION_METADATA_SNAPSHOT,
 		.takes_name = true,
 		.size_needs_id = true,
 		.run = run_map,

@@ -28,6 +28,11 @@ static int open_device(const char *path, enum access access,
 	return 0;
 }
 
+static bool looks_back(const struct session *session)
+{
+	return session->arguments->given & OPTION_METADATA_SNAPSHOT;
+}
+
 static int open_pool(struct session *session, const char *name,
 		     struct tp_device *metadata, struct tp_device *data,
 		     enum access access)
@@ -38,6 +43,8 @@ static int open_pool(struct session *session, const char *name,
 	options.flags = TP_POOL_ERROR_IF_NO_SPACE;
 	if (access == READ_ONLY)
 		options.flags |= TP_POOL_READ_ONLY;
+	if (looks_back(session))
+		options.flags |= TP_POOL_METADATA_SNAPSHOT;
 	r = tp_pool_open(metadata, data, &options, &session->pool);
 	if (r)
 		return fail_library(r, "cannot open pool %s", name);
@@ -65,22 +72,7 @@ static int open_all(struct session *session, const char *name,
 	return r;
 }
 
-int session_open(struct session *session, const struct arguments *arguments,
-		 enum access access)
-{
-	int r;
-
-	*session = (struct session){ .volume = TP_VOLUME_INIT };
-	r = pool_files_init(&session->files, arguments->pool);
-	if (!r)
-		r = open_all(session, arguments->pool, access);
-	if (r)
-		session_close(session, r);
-
-	return r;
-}
-
-int session_close(struct session *session, int status)
+static int close_all(struct session *session, int status)
 {
 	int r = tp_thin_close(session->thin);
 
@@ -92,6 +84,66 @@ int session_close(struct session *session, int status)
 	pool_files_exit(&session->files);
 
 	return status;
+}
+
+int session_open(struct session *session, const struct arguments *arguments,
+		 enum access access)
+{
+	int r;
+
+	*session = (struct session){ .arguments = arguments,
+				     .volume = TP_VOLUME_INIT };
+	r = pool_files_init(&session->files, arguments->pool);
+	if (!r)
+		r = open_all(session, arguments->pool, access);
+	if (r)
+		close_all(session, r);
+
+	return r;
+}
+
+/*---------------------------- a metadata snapshot --------------------------*/
+
+static bool is_same(const struct tp_pool_status *a,
+		    const struct tp_pool_status *b)
+{
+	return a->held_root == b->held_root && a->time == b->time &&
+	       a->transaction_id == b->transaction_id;
+}
+
+/*
+ * Nothing keeps others from releasing it.  But if it still is there, what was
+ * read is right.
+ */
+static int check_still_there(struct session *session)
+{
+	struct tp_pool_status before = TP_POOL_STATUS_INIT;
+	struct tp_pool_status after = TP_POOL_STATUS_INIT;
+	struct session again;
+	int r = tp_pool_get_status(session->pool, &before);
+
+	if (r)
+		return fail_library(r, "cannot look at the pool");
+	r = session_open(&again, session->arguments, READ_ONLY);
+	if (r)
+		return r;
+	r = tp_pool_get_status(again.pool, &after);
+	if (r)
+		r = fail_library(r, "cannot look at the pool");
+	else if (!is_same(&before, &after))
+		r = fail(
+			"the metadata snapshot was released while it was read: "
+			"what was read may be wrong");
+
+	return close_all(&again, r);
+}
+
+int session_close(struct session *session, int status)
+{
+	if (!status && looks_back(session))
+		status = check_still_there(session);
+
+	return close_all(session, status);
 }
 
 /*---------------------------- a volume -------------------------------------*/

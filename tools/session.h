@@ -11,6 +11,7 @@
 #include "pool-files.h"
 
 struct session {
+	const struct arguments *arguments;
 	struct pool_files files;
 	struct tp_pool *pool;
 	struct tp_catalogue *catalogue;
@@ -23,8 +24,9 @@ struct session {
 
 enum access { READ_ONLY, WRITABLE };
 
-/* Open POOL.  A read-only session changes nothing, and files that cannot be
- * written will do. */
+/* Open POOL, or what its metadata snapshot holds if that was asked for.  A
+ * read-only session changes nothing, and files that cannot be written will
+ * do. */
 int session_open(struct session *session, const struct arguments *arguments,
 		 enum access access);
 

@@ -74,6 +74,23 @@ int tp_pool_format(struct tp_device *metadata, struct tp_device *data,
  * a discard frees, where the device can and discards are passed down. */
 #define TP_POOL_NO_DELETE_PASSDOWN (1u << 6)
 
+/*
+ * What the pool's metadata snapshot holds, to read: the thins, and what each
+ * maps, as of the moment when it was reserved.  Another process, or another
+ * handle in this one, may have the pool open and go on working: no lock is
+ * claimed, and nothing is written.  Read-only is implied, for thins too.
+ *
+ * Blocks that were mapped then are not reused while the snapshot is there, but
+ * one that a thin had to itself is written in place: for content as of then,
+ * snapshot the thin first, reserve, and read that snapshot.
+ *
+ * Whoever reads takes care that the metadata snapshot is not released meanwhile.
+ * Afterwards the blocks that it held are used for something else, so that reads
+ * fail, or show that.  The status tells which one is read (held_root, time and
+ * transaction_id); usage is the pool's when it was opened.
+ */
+#define TP_POOL_METADATA_SNAPSHOT (1u << 7)
+
 struct tp_pool_options {
 	size_t struct_size;
 	unsigned flags; /* TP_POOL_ */
@@ -108,7 +125,8 @@ struct tp_pool_options {
 
 /*
  * Open a pool.  Never formats, never grows.  Takes references to both devices
- * and claims them: exclusively to write, shared for a read-only pool.
+ * and claims them: exclusively to write, shared for a read-only pool, and not at
+ * all for a metadata snapshot.
  *
  * Nothing is written until something changes (B-POOL-11).  A pool whose
  * needs_check is set, or whose time is used up, opens in read-only mode.
@@ -119,6 +137,7 @@ struct tp_pool_options {
  *            recorded (B-BAD-13, -14);
  * -EILSEQ    not formatted, no superblock, or damaged (B-BAD-11);
  * -ENOTBLK   the superblock's own block number is wrong;
+ * -ENODATA   the pool has no metadata snapshot, and that was to be read;
  * -EPERM     read-only, not formatted (B-BAD-10);
  * -EBUSY     a pool, of this or another process, uses one of the devices;
  * -EROFS     a device is read-only where write is needed (B-BAD-25);

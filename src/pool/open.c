@@ -27,7 +27,8 @@
 #define KNOWN_FLAGS                                                            \
 	(TP_POOL_READ_ONLY | TP_POOL_HOST_DRIVEN | TP_POOL_SKIP_ZEROING |      \
 	 TP_POOL_IGNORE_DISCARD | TP_POOL_NO_DISCARD_PASSDOWN |                \
-	 TP_POOL_ERROR_IF_NO_SPACE | TP_POOL_NO_DELETE_PASSDOWN)
+	 TP_POOL_ERROR_IF_NO_SPACE | TP_POOL_NO_DELETE_PASSDOWN |              \
+	 TP_POOL_METADATA_SNAPSHOT)
 
 /*---------------------------- options --------------------------------------*/
 
@@ -42,6 +43,8 @@ int tpi_pool_options_check(struct tp_pool_options *options)
 	if (options->clock_wait && !(options->flags & TP_POOL_HOST_DRIVEN))
 		return tpi_error(-EINVAL, "only a host-driven pool waits by "
 					  "the host's clock");
+	if (options->flags & TP_POOL_METADATA_SNAPSHOT)
+		options->flags |= TP_POOL_READ_ONLY;
 	if (!options->commit_interval_ms)
 		options->commit_interval_ms = COMMIT_INTERVAL_MS;
 	if (!options->no_space_timeout_ms)
@@ -120,6 +123,7 @@ static struct tp_pool *make_pool(struct tp_device *metadata,
 	pool->options = *options;
 	pool->host_driven = options->flags & TP_POOL_HOST_DRIVEN;
 	pool->read_only = options->flags & TP_POOL_READ_ONLY;
+	pool->of_snapshot = options->flags & TP_POOL_METADATA_SNAPSHOT;
 	pool->error_if_no_space = options->flags & TP_POOL_ERROR_IF_NO_SPACE;
 	pthread_mutex_init(&pool->registry_lock, NULL);
 	pthread_mutex_init(&pool->size_lock, NULL);
@@ -206,10 +210,13 @@ static int check_devices(struct tp_pool *pool)
 	return 0;
 }
 
+/* Whoever has the pool open may go on while its metadata snapshot is read. */
 static int claim_devices(struct tp_pool *pool)
 {
 	int r;
 
+	if (pool->of_snapshot)
+		return 0;
 	r = tpi_device_claim(pool->metadata_device, !pool->read_only);
 	if (r)
 		return r;
@@ -330,27 +337,77 @@ static int check_block_size(struct tp_pool *pool,
 	return 0;
 }
 
-static int read_superblock(struct tp_pool *pool, struct tpi_sync_channel *sync,
-			   struct tpi_disk_superblock *sb)
+static int read_superblock_once(struct tp_pool *pool,
+				struct tpi_sync_channel *sync,
+				struct tpi_disk_superblock *sb)
 {
-	int r;
+	int r = tpi_sync_read(sync, 0, sb, TPI_MBLOCK_BYTES);
 
-	if (tpi_device_size(pool->metadata_device) < TPI_MBLOCK_BYTES)
-		return tpi_error(-EILSEQ, "the metadata device is too small "
-					  "to hold a pool");
-	r = tpi_sync_read(sync, 0, sb, TPI_MBLOCK_BYTES);
 	if (r)
 		return tpi_error(r, "the superblock cannot be read: %s",
 				 tp_strerror(r));
 	if (tpi_superblock_is_blank(sb))
 		return refuse_blank(pool);
-	r = tpi_superblock_check(sb, !pool->read_only);
+
+	return tpi_superblock_check(sb, !pool->read_only);
+}
+
+/* While somebody writes it, it may be read half old and half new. */
+#define SUPERBLOCK_TRIES 10u
+
+static int read_superblock(struct tp_pool *pool, struct tpi_sync_channel *sync,
+			   struct tpi_disk_superblock *sb)
+{
+	unsigned nr_left = pool->of_snapshot ? SUPERBLOCK_TRIES : 1;
+	int r;
+
+	if (tpi_device_size(pool->metadata_device) < TPI_MBLOCK_BYTES)
+		return tpi_error(-EILSEQ, "the metadata device is too small "
+					  "to hold a pool");
+	do
+		r = read_superblock_once(pool, sync, sb);
+	while (r == -EILSEQ && --nr_left);
 	if (!r)
 		r = check_block_size(pool, sb);
 	if (!r)
 		r = check_sizes(pool, sb);
 
 	return r;
+}
+
+/*---------------------------- a metadata snapshot --------------------------*/
+
+static int read_copy(struct tpi_sync_channel *sync,
+		     struct tpi_disk_superblock *sb)
+{
+	uint64_t block = le64_get(sb->held_root);
+	struct tpi_disk_superblock *copy;
+	int r;
+
+	if (!block)
+		return tpi_error(-ENODATA, "the pool has no metadata snapshot");
+	if (posix_memalign((void **)&copy, TPI_MBLOCK_BYTES, TPI_MBLOCK_BYTES))
+		return tpi_error(-ENOMEM, "no memory for a metadata snapshot");
+	r = tpi_sync_read(sync, block * TPI_MBLOCK_BYTES, copy,
+			  TPI_MBLOCK_BYTES);
+	if (r)
+		tpi_error(r, "the metadata snapshot cannot be read: %s",
+			  tp_strerror(r));
+	else
+		r = tpi_superblock_go_back(sb, copy);
+	free(copy);
+
+	return r;
+}
+
+/* It has no space maps: those of the pool, which go on changing, say how many
+ * blocks there are, and are not looked into. */
+static int load_snapshot(struct tp_pool *pool, struct tpi_sync_channel *sync,
+			 struct tpi_disk_superblock *sb)
+{
+	int r = read_copy(sync, sb);
+
+	return r ? r : tpi_metadata_load_for_lookups(&pool->metadata, sb);
 }
 
 /* Who only reads can do without the space maps: what is left of a pool is often
@@ -369,7 +426,7 @@ static int load_for_lookups(struct tp_pool *pool,
 }
 
 static int load_metadata(struct tp_pool *pool, struct tpi_sync_channel *sync,
-			 const struct tpi_disk_superblock *sb)
+			 struct tpi_disk_superblock *sb)
 {
 	int r;
 
@@ -381,6 +438,8 @@ static int load_metadata(struct tp_pool *pool, struct tpi_sync_channel *sync,
 		return tpi_error(r, "no memory for the metadata cache");
 	tpi_cache_set_arrival(pool->cache, tpi_loop_block_arrived, &pool->loop);
 	tpi_metadata_init(&pool->metadata, pool->cache);
+	if (pool->of_snapshot)
+		return load_snapshot(pool, sync, sb);
 	while ((r = tpi_metadata_load(&pool->metadata, sb)) == -EAGAIN) {
 		tpi_sync_wait(sync);
 		tpi_cache_trim(pool->cache);

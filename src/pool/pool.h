@@ -111,6 +111,7 @@ struct tp_pool {
 	struct tp_device *metadata_device, *data_device;
 	struct tp_pool_options options; /* as requested */
 	bool host_driven, read_only;
+	bool of_snapshot; /* TP_POOL_METADATA_SNAPSHOT */
 	uint64_t block_bytes;
 	struct tpi_loop loop;
 	struct tpi_mapping_cache *mapping_cache;

@@ -134,3 +134,26 @@ int tpi_superblock_check(const struct tpi_disk_superblock *superblock,
 
 	return r;
 }
+
+int tpi_superblock_go_back(struct tpi_disk_superblock *superblock,
+			   const struct tpi_disk_superblock *copy)
+{
+	uint64_t block = le64_get(superblock->held_root);
+	int r;
+
+	r = tpi_validate(&tpi_superblock_validator, block, copy);
+	if (r)
+		return r;
+	if (le64_get(copy->magic) != TPI_SUPERBLOCK_MAGIC ||
+	    le32_get(copy->data_block_size) !=
+		    le32_get(superblock->data_block_size))
+		return tpi_damage("metadata snapshot",
+				  "block %llu is no copy of the superblock",
+				  (unsigned long long)block);
+	superblock->time = copy->time;
+	superblock->transaction_id = copy->transaction_id;
+	superblock->data_mapping_root = copy->data_mapping_root;
+	superblock->device_details_root = copy->device_details_root;
+
+	return check_roots(superblock);
+}

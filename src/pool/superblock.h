@@ -56,6 +56,14 @@ _Static_assert(sizeof(struct tpi_disk_superblock) == TPI_MBLOCK_BYTES,
 int tpi_superblock_check(const struct tpi_disk_superblock *superblock,
 			 bool writable);
 
+/*
+ * Make of the pool's superblock, which was checked, one that leads to what its
+ * metadata snapshot holds.  @copy: the block at @superblock's held root.  Space
+ * maps stay the pool's.  -EILSEQ.
+ */
+int tpi_superblock_go_back(struct tpi_disk_superblock *superblock,
+			   const struct tpi_disk_superblock *copy);
+
 /* Is the block all zero: a device without a pool? */
 bool tpi_superblock_is_blank(const struct tpi_disk_superblock *superblock);
 

@@ -122,7 +122,9 @@ int tp_pool_suspend(struct tp_pool *pool)
 /*---------------------------- resume ---------------------------------------*/
 
 /* What may not change while the pool is open. */
-#define FIXED_FLAGS (TP_POOL_HOST_DRIVEN | TP_POOL_IGNORE_DISCARD)
+#define FIXED_FLAGS                                                            \
+	(TP_POOL_HOST_DRIVEN | TP_POOL_IGNORE_DISCARD |                        \
+	 TP_POOL_METADATA_SNAPSHOT)
 
 struct resume_call {
 	struct tpi_call call;
@@ -136,9 +138,10 @@ static int check_resume(const struct tp_pool *pool,
 	const struct tp_pool_options *now = &pool->options;
 
 	if ((options->flags ^ now->flags) & FIXED_FLAGS)
-		return tpi_error(-EINVAL, "discard support and who drives the "
-					  "loop are fixed when a pool is "
-					  "opened");
+		return tpi_error(-EINVAL,
+				 "discard support, who drives the loop "
+				 "and what is read are fixed when a "
+				 "pool is opened");
 	if (pool->read_only && !(options->flags & TP_POOL_READ_ONLY))
 		return tpi_error(-EINVAL, "the pool's devices are claimed for "
 					  "reading only: open it anew to "

@@ -487,7 +487,8 @@ static int check_options(struct tp_pool *pool, uint32_t id,
 static void adopt_options(struct tp_thin *thin,
 			  const struct tp_thin_options *options)
 {
-	thin->read_only = options->flags & TP_THIN_READ_ONLY;
+	thin->read_only = thin->pool->of_snapshot ||
+			  (options->flags & TP_THIN_READ_ONLY);
 	thin->detect_zeroes = options->flags & TP_THIN_DETECT_ZEROES;
 	thin->no_space = options->no_space;
 	thin->no_space_timeout_ms = options->no_space_timeout_ms;
