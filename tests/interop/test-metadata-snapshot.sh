@@ -1,7 +1,49 @@
 #!/bin/bash
-# A metadata snapshot of ours: other tools read in it what was mapped then,
-# whatever happens to the pool since.
+# A metadata snapshot of ours: other tools, and we, read in it what was mapped
+# then, whatever happens to the pool since, also while somebody has it open.
+# MSN-03, MSN-04, MSN-08, MSN-09, TOL-15.
 . "$(dirname "$0")/support.sh"
+[ -n "${THINPOOL-}" ] || { echo "skipped: THINPOOL does not name a command"; exit 77; }
+thinpool=$(realpath -- "$THINPOOL")
+
+# What the command sees in the metadata snapshot, in the words of 'map-dump'.
+mapped_then() {
+	local id
+	for id in $("$thinpool" list . --metadata-snapshot --json |
+		python3 -c 'import json, sys; print(*(v["id"] for v in json.load(sys.stdin)["volumes"]))'); do
+		"$thinpool" map . --id "$id" --size 1G --metadata-snapshot --json | python3 -c '
+import json, sys
+for e in json.load(sys.stdin)["extents"]:
+    for i in range(0, e["length"], 65536):
+        print(sys.argv[1], (e["offset"] + i) // 65536, (e["data_offset"] + i) // 65536)' "$id"
+	done
+}
+
+# Of thin_delta, and of two of these, what two volumes have in common.
+delta_of_others() {
+	thin_delta -m --snap1 "$1" --snap2 "$2" metadata | tr '"' ' ' | awk '
+		/<(different|same|left_only|right_only) / {
+			for (i = 0; i < $5; i++) print $3 + i, substr($1, 2) }'
+}
+delta_of_ours() {
+	mapped_then | awk -v a="$1" -v b="$2" '
+		$1 == a { left[$2] = $3; any[$2] }
+		$1 == b { right[$2] = $3; any[$2] }
+		END {
+			for (i in any)
+				print i, (!(i in right) ? "left_only" : (!(i in left) ? "right_only" : \
+					(left[i] == right[i] ? "same" : "different"))) }' | sort -n
+}
+
+all_see_it() {
+	dumped_mappings -m metadata | cmp - as-it-was
+	verified_mappings --held metadata | cmp - as-it-was
+	mapped_then | cmp - as-it-was
+	delta_of_others 0 1 >delta
+	[ -s delta ] || die "thin_delta says nothing"
+	delta_of_ours 0 1 | cmp - delta
+	"$thinpool" read . --id 1 0 1M --metadata-snapshot | cmp - content
+}
 
 new_pool 2M 64M 128
 tool - <<S
@@ -12,13 +54,17 @@ write 1 1000 3000 b
 set-transaction-id 0 5
 S
 tool map-dump >as-it-was
+"$thinpool" read . --id 1 0 1M >content
+rc=0
+"$thinpool" list . --metadata-snapshot 2>err || rc=$?
+same "$rc" 1
+grep -q "no metadata snapshot" err || die "says: $(cat err)"
 
 step "reserved"
 tool reserve-metadata-snapshot
 agrees
 same "$(status held_root)" 1
-dumped_mappings -m metadata | cmp - as-it-was
-verified_mappings --held metadata | cmp - as-it-was
+all_see_it
 
 step "everything changed"
 tool - <<S
@@ -30,8 +76,26 @@ create 3
 delete 0
 S
 agrees
-dumped_mappings -m metadata | cmp - as-it-was
-verified_mappings --held metadata | cmp - as-it-was
+all_see_it
+
+# Nobody else may look, but at that.
+step "while somebody writes"
+mkfifo commands
+tool - <commands >/dev/null &
+exec 3>commands
+echo 'write 2 0 100 e' >&3
+for ((i = 0; i < 100; i++)); do
+	"$thinpool" status . >/dev/null 2>err || break
+	sleep 0.1
+done
+grep -q "in use by another process" err || die "says: $(cat err)"
+all_see_it
+same "$("$thinpool" status . --metadata-snapshot --json |
+	python3 -c 'import json, sys; print(json.load(sys.stdin)["transaction_id"])')" 5
+exec 3>&-
+wait $!
+agrees
+all_see_it
 
 step "released"
 tool release-metadata-snapshot
