@@ -43,7 +43,10 @@ struct tp_thin_options {
 	uint64_t size;  /* bytes; must be given: the pool stores none */
 
 	/* A read-only device beneath, shown where nothing is mapped (B-ORIG).
-	 * Every open of the thin has to name the same one. */
+	 * The pool does not know of it: every open of the thin, and of
+	 * snapshots of it, has to name the same one, or zeroes show where it
+	 * would.  It must not change while it is in use; its size is taken when
+	 * the first handle is opened.  What a discard unmaps shows it again. */
 	struct tp_device *external_origin;
 
 	enum tp_no_space no_space;

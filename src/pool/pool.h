@@ -71,8 +71,9 @@ struct tp_thin {
 	struct tpi_list entry; /* in the state's handles */
 	struct tp_pool *pool;
 	struct tpi_thin_state *state;
-	unsigned slot; /* its number in ports */
-	uint64_t size; /* bytes */
+	unsigned slot;          /* its number in ports */
+	uint64_t size;          /* bytes */
+	unsigned logical_block; /* bytes; of its origin too */
 	bool read_only, detect_zeroes;
 	bool closing; /* what would wait ends instead */
 	enum tp_no_space no_space;

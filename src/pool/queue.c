@@ -210,7 +210,7 @@ static int measure(struct tp_bio *bio)
 
 static int check_range(const struct tp_thin *thin, struct tp_bio *bio)
 {
-	uint64_t align = thin->pool->logical_block;
+	uint64_t align = thin->logical_block;
 
 	if (bio->op == TP_FLUSH) {
 		bio->offset = bio->length = 0;

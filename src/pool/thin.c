@@ -438,6 +438,18 @@ static int find_size(struct tp_pool *pool, uint32_t id, uint64_t *size)
 	return 0;
 }
 
+/* What can be read of the data device and of the origin alike. */
+static unsigned logical_block_of(const struct tp_pool *pool,
+				 const struct tp_device *origin)
+{
+	if (!origin)
+		return pool->logical_block;
+
+	return (unsigned)tpi_max(
+		pool->logical_block,
+		tpi_device_limits(origin)->logical_block_bytes);
+}
+
 int tpi_thin_open_any(struct tp_pool *pool, uint64_t id, uint64_t size,
 		      struct tp_device *origin, struct tp_thin **result)
 {
@@ -448,6 +460,7 @@ int tpi_thin_open_any(struct tp_pool *pool, uint64_t id, uint64_t size,
 	if (!open.thin)
 		return tpi_error(-ENOMEM, "no memory for a handle");
 	open.thin->size = size;
+	open.thin->logical_block = logical_block_of(pool, origin);
 	r = tpi_call_ask(pool, &open.call, open_step);
 	if (r)
 		free(open.thin);
@@ -462,7 +475,7 @@ int tpi_thin_open_any(struct tp_pool *pool, uint64_t id, uint64_t size,
 static int check_options(struct tp_pool *pool, uint32_t id,
 			 const struct tp_thin_options *options)
 {
-	unsigned align = pool->logical_block;
+	unsigned align = logical_block_of(pool, options->external_origin);
 
 	if (id >= TP_THIN_ID_END)
 		return tpi_error(-EINVAL, "thin %u: ids are below 2^24", id);
@@ -609,7 +622,7 @@ int tp_thin_get_limits(struct tp_thin *thin, struct tp_thin_limits *limits)
 		return tpi_error(-EINVAL, "no thin, or no limits to fill in");
 	device = tpi_device_limits(thin->pool->data_device);
 	ours.size_bytes = thin->size;
-	ours.logical_block_bytes = thin->pool->logical_block;
+	ours.logical_block_bytes = thin->logical_block;
 	ours.memory_alignment_bytes = device->memory_alignment_bytes;
 	ours.preferred_bytes = thin->pool->block_bytes;
 	if (!(thin->pool->options.flags & TP_POOL_IGNORE_DISCARD)) {
