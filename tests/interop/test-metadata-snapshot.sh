@@ -1,7 +1,7 @@
 #!/bin/bash
 # A metadata snapshot of ours: other tools, and we, read in it what was mapped
 # then, whatever happens to the pool since, also while somebody has it open.
-# MSN-03, MSN-04, MSN-08, MSN-09, TOL-15.
+# MSN-03, MSN-04, MSN-06, MSN-08, MSN-09, TOL-15.
 . "$(dirname "$0")/support.sh"
 [ -n "${THINPOOL-}" ] || { echo "skipped: THINPOOL does not name a command"; exit 77; }
 thinpool=$(realpath -- "$THINPOOL")
@@ -39,6 +39,7 @@ all_see_it() {
 	dumped_mappings -m metadata | cmp - as-it-was
 	verified_mappings --held metadata | cmp - as-it-was
 	mapped_then | cmp - as-it-was
+	"$thinpool" list . --metadata-snapshot --json | cmp - listed
 	delta_of_others 0 1 >delta
 	[ -s delta ] || die "thin_delta says nothing"
 	delta_of_ours 0 1 | cmp - delta
@@ -55,6 +56,7 @@ set-transaction-id 0 5
 S
 tool map-dump >as-it-was
 "$thinpool" read . --id 1 0 1M >content
+"$thinpool" list . --json >listed
 rc=0
 "$thinpool" list . --metadata-snapshot 2>err || rc=$?
 same "$rc" 1
@@ -70,6 +72,7 @@ step "everything changed"
 tool - <<S
 write 0 0 9000 c
 discard 1 0 12000
+write 1 30 60 g
 snapshot 2 1
 write 2 100 3 d
 create 3
@@ -81,21 +84,40 @@ all_see_it
 # Nobody else may look, but at that.
 step "while somebody writes"
 mkfifo commands
-tool - <commands >/dev/null &
+tool - <commands >dumped-live &
 exec 3>commands
 echo 'write 2 0 100 e' >&3
-for ((i = 0; i < 100; i++)); do
-	"$thinpool" status . >/dev/null 2>err || break
+for ((i = 0; i < 600; i++)); do # it is not to find anybody else there
+	! grep -q "WRITE .*:$(stat -c %i metadata) " /proc/locks || break
 	sleep 0.1
 done
+"$thinpool" status . >/dev/null 2>err || :
 grep -q "in use by another process" err || die "says: $(cat err)"
 all_see_it
 same "$("$thinpool" status . --metadata-snapshot --json |
 	python3 -c 'import json, sys; print(json.load(sys.stdin)["transaction_id"])')" 5
+
+# What the pool maps at three times, all of them while it is open.
+transaction_then() {
+	"$thinpool" status . --metadata-snapshot --json 2>/dev/null |
+		python3 -c 'import json, sys; print(json.load(sys.stdin)["transaction_id"])'
+}
+: >seen-then
+for level in 1 2 3; do
+	printf '%s\n' release-metadata-snapshot "write 2 $((level * 3000)) 2500 f" \
+		"set-transaction-id $((level + 4)) $((level + 5))" map-dump reserve-metadata-snapshot >&3
+	for ((i = 0; i < 600; i++)); do
+		[ "$(transaction_then 2>/dev/null || :)" != $((level + 5)) ] || break
+		sleep 0.1
+	done
+	mapped_then >then
+	dumped_mappings -m metadata | cmp - then
+	cat then >>seen-then
+done
 exec 3>&-
 wait $!
+cmp dumped-live seen-then
 agrees
-all_see_it
 
 step "released"
 tool release-metadata-snapshot

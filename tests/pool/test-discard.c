@@ -197,6 +197,57 @@ START_TEST(test_the_same_block_can_be_discarded_again_and_again)
 }
 END_TEST
 
+/* DSC-04. */
+START_TEST(test_a_discard_of_one_thin_leaves_another_alone)
+{
+	struct tp_thin *thin = begin_full(_i), *other;
+
+	other = world_new_thin(&w, 1, THIN_BYTES);
+	thin_fill(other, 0, THIN_BYTES, 2);
+	ck_ok(tp_thin_discard(thin, 0, THIN_BYTES));
+	ck_ok(tp_pool_commit(w.pool));
+	world_until(&w, world_used(&w) == NR_BLOCKS);
+	ck_assert_uint_eq(thin_mapped(thin), 0);
+	ck_assert_uint_eq(thin_mapped(other), THIN_BYTES);
+	thin_verify(other, 0, THIN_BYTES, 2);
+	ck_ok(tp_thin_close(other));
+	end_with(thin);
+}
+END_TEST
+
+/* DSC-23: files come and go at any offset; what no file uses is trimmed. */
+START_TEST(test_trimming_what_files_left_frees_it)
+{
+	struct tp_thin *thin;
+	uint64_t random = seed_from_environment(23), at = 0;
+	uint64_t kept[11] = { 0 };
+
+	world_begin(&w, _i);
+	thin = world_new_thin(&w, 0, 8 * MIB);
+	for (unsigned i = 0; i < 10; i++) {
+		uint64_t length = random_in(&random, 1, 512) * 1024;
+
+		thin_fill(thin, at, length, 1);
+		at += length;
+		kept[i] = at; /* a sector behind each stays in use */
+		thin_fill(thin, at, 1024, 2);
+		at += 1024;
+	}
+	for (unsigned i = 0; i < 10; i++) {
+		uint64_t begin = i ? kept[i - 1] + 1024 : 0;
+
+		ck_ok(tp_thin_discard(thin, begin, kept[i] - begin));
+	}
+	ck_ok(tp_thin_discard(thin, at, 8 * MIB - at));
+	ck_ok(tp_pool_commit(w.pool));
+	world_until(&w, world_used(&w) <= 20);
+	ck_assert_int_eq(world_status(&w).mode, TP_MODE_WRITE);
+	for (unsigned i = 0; i < 10; i++)
+		thin_verify(thin, kept[i], 1024, 2);
+	end_with(thin);
+}
+END_TEST
+
 /* DSC-13, R-28: random ranges of O never hurt S. */
 START_TEST(test_discards_of_an_origin_leave_its_snapshot_alone)
 {
@@ -278,11 +329,10 @@ START_TEST(test_a_discard_that_the_device_fails_frees_all_the_same)
 }
 END_TEST
 
-/* B-QUI-3, R-27, B-LOCK-12: a write is on its way to a block that is unmapped meanwhile:
- * nobody else gets the block, and it is not passed down, before that ended. */
-START_TEST(test_a_block_is_not_reused_while_a_write_to_it_is_under_way)
+static void expect_no_reuse_under_a_write(int kind, unsigned flags)
 {
-	struct tp_thin *thin = begin_full(_i), *other;
+	struct tp_thin *thin = begin_with(kind, WORLD_BLOCK, flags, NULL);
+	struct tp_thin *other;
 	uint64_t where = thin_where(thin, 0);
 	struct tp_queue *queue;
 	struct io write, discard;
@@ -307,13 +357,23 @@ START_TEST(test_a_block_is_not_reused_while_a_write_to_it_is_under_way)
 	ck_ok(io_wait(&w, &write, queue));
 	ck_ok(io_wait(&w, &discard, queue));
 	ck_ok(tp_pool_commit(w.pool));
-	world_until(&w, w.data.nr_begun[TP_DISCARD] == 1);
+	if (!flags)
+		world_until(&w, w.data.nr_begun[TP_DISCARD] == 1);
 	thin_verify_zero(thin, 0, WORLD_BLOCK);
 	thin_verify(thin, WORLD_BLOCK, THIN_BYTES - WORLD_BLOCK, 1);
 	thin_verify(other, 0, 3 * WORLD_BLOCK, 3);
 	tp_queue_destroy(queue);
 	ck_ok(tp_thin_close(other));
 	end_with(thin);
+}
+
+/* B-QUI-3, R-27, B-LOCK-12, B-DISC-6, B-DISC-12: a write is on its way to a block that is
+ * unmapped meanwhile: nobody else gets the block, and it is not passed down,
+ * before that ended; nor where nothing is passed down. */
+START_TEST(test_a_block_is_not_reused_while_a_write_to_it_is_under_way)
+{
+	expect_no_reuse_under_a_write(_i, 0);
+	expect_no_reuse_under_a_write(_i, TP_POOL_NO_DISCARD_PASSDOWN);
 }
 END_TEST
 
@@ -434,7 +494,7 @@ static void expect_passed_down(uint64_t from)
 		     (unsigned long long)from);
 }
 
-/* R-36, B-DISC-18: the first block of the range is in another's hands for a
+/* R-36, B-DISC-3, B-DISC-18: the first block of the range is in another's hands for a
  * while, some are shared; of each other block just its own data goes. */
 START_TEST(test_virtual_and_data_blocks_stay_paired_in_every_piece)
 {
@@ -661,6 +721,8 @@ int main(void)
 		test_a_short_last_block_is_never_unmapped,
 		test_every_other_block_can_be_discarded,
 		test_the_same_block_can_be_discarded_again_and_again,
+		test_a_discard_of_one_thin_leaves_another_alone,
+		test_trimming_what_files_left_frees_it,
 		test_discards_of_an_origin_leave_its_snapshot_alone,
 		test_a_discard_is_committed_without_a_flush,
 		test_a_block_is_not_reused_while_its_discard_is_under_way,

@@ -119,6 +119,9 @@ START_TEST(test_it_shows_the_pool_as_of_then_while_that_goes_on)
 		thin_fill(thin, 0, THIN_BYTES, 4 + round);
 		ck_ok(tp_pool_commit(w.pool));
 	}
+	for (uint64_t at = 0; at < THIN_BYTES; at += WORLD_BLOCK)
+		ck_assert_uint_ne(thin_where(thin, at),
+				  where[at / WORLD_BLOCK]);
 	thin_verify(thin, 0, THIN_BYTES, 5);
 	thins_close(then1, then2);
 	ck_ok(tp_pool_close(then));
