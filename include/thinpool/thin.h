@@ -151,8 +151,7 @@ struct tp_io_statistics {
 	uint64_t provisioned_blocks; /* to what was not mapped */
 	uint64_t unshared_blocks;    /* in place of shared ones */
 	uint64_t copied_blocks; /* of both: filled from a block, or an origin */
-	uint64_t
-		zeroed_blocks; /* of both: filled with zeroes beside the data */
+	uint64_t zeroed_blocks; /* of both: zeroes fill them up */
 
 	/* Looked shared and were not: written in place. */
 	uint64_t avoided_breaks;

@@ -28,7 +28,7 @@ static void expect_an_empty_pool(void)
 	ck_assert_uint_eq(world_status(&w).time, 0);
 }
 
-/* B-ABORT-1, B-ABORT-8, NCK-03, B-NC-3: there is nothing but what formatting
+/* B-ABORT-1, B-ABORT-8, CRS-01, NCK-03, B-NC-3: there is nothing but what formatting
  * made, and that is what is come back to; after a check the pool works. */
 START_TEST(test_the_first_transaction_of_all_is_given_up)
 {
@@ -129,7 +129,7 @@ START_TEST(test_readers_do_not_notice_that_a_transaction_is_given_up)
 }
 END_TEST
 
-/* B-ABORT-4, B-ABORT-5, B-LOCK-6: the write whose block cannot be mapped, and
+/* B-ABORT-4, B-ABORT-5, B-LOCK-6, CRS-02: the write whose block cannot be mapped, and
  * all that wait for the same block, end with an error, each once. */
 START_TEST(test_all_who_wait_for_a_block_are_told_that_it_is_given_up)
 {

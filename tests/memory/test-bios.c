@@ -1,7 +1,7 @@
 /*
  * No memory for a handle, a queue or a bio: it is had, or refused, or ends with
- * -ENOMEM, never with a false success (B-REQ-9); every bio ends once, and works
- * when memory is back (F-19).
+ * -ENOMEM, never with a false success (B-REQ-9, CON-07); every bio ends once, and
+ * works when memory is back (F-19).
  */
 #include <stdlib.h>
 

@@ -132,7 +132,7 @@ struct fault {
 	enum tp_pool_mode mode;
 };
 
-/* NCK-01, -02, -06, F-08, B-MODE-1, R-50, R-54, R-88. */
+/* CRS-01, NCK-01, -02, -06, F-08, B-MODE-1, R-50, R-54, R-88. */
 START_TEST(test_a_commit_that_fails_leaves_the_last_transaction_read_only)
 {
 	static const struct fault faults[] = {

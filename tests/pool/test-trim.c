@@ -102,6 +102,7 @@ END_TEST
 
 /*---------------------------- trimming -------------------------------------*/
 
+/* TOL-14. */
 START_TEST(test_trimming_discards_all_that_is_free_and_nothing_else)
 {
 	uint64_t trimmed = 0;
@@ -117,6 +118,7 @@ START_TEST(test_trimming_discards_all_that_is_free_and_nothing_else)
 	ck_ok(tp_pool_trim(w.pool, 0, TP_TO_THE_END, &trimmed));
 	ck_assert_uint_eq(trimmed, 16 * MIB - 2 * THIN_BYTES);
 	ck_assert_uint_eq(discarded_bytes(), trimmed);
+	ck_assert_uint_eq(w.metadata.nr_begun[TP_DISCARD], 0);
 	verify(1);
 	verify(3);
 
