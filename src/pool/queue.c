@@ -446,19 +446,30 @@ static void take(struct tp_queue *queue, struct tp_thin *thin,
 	bio->status = 0;
 }
 
+static struct tp_io_count *count_of(struct tp_io_statistics *statistics,
+				    enum tp_op op)
+{
+	switch (op) {
+	case TP_READ:
+		return &statistics->reads;
+	case TP_WRITE:
+		return &statistics->writes;
+	case TP_WRITE_ZEROES:
+		return &statistics->write_zeroes;
+	case TP_DISCARD:
+		return &statistics->discards;
+	default:
+		return &statistics->flushes;
+	}
+}
+
 static void count_submitted(struct tp_io_statistics *statistics,
 			    const struct tp_bio *bio)
 {
-	struct tp_io_count *counts[] = {
-		[TP_READ] = &statistics->reads,
-		[TP_WRITE] = &statistics->writes,
-		[TP_WRITE_ZEROES] = &statistics->write_zeroes,
-		[TP_DISCARD] = &statistics->discards,
-		[TP_FLUSH] = &statistics->flushes,
-	};
+	struct tp_io_count *count = count_of(statistics, bio->op);
 
-	counts[bio->op]->nr_bios++;
-	counts[bio->op]->bytes += bio->length;
+	count->nr_bios++;
+	count->bytes += bio->length;
 	statistics->nr_fua += (bio->flags & TP_FUA) != 0;
 }
 
