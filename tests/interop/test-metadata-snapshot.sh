@@ -19,30 +19,31 @@ for e in json.load(sys.stdin)["extents"]:
 	done
 }
 
-# Of thin_delta, and of two of these, what two volumes have in common.
+# What two volumes have in common, by thin_delta and by the file 'seen'.
 delta_of_others() {
 	thin_delta -m --snap1 "$1" --snap2 "$2" metadata | tr '"' ' ' | awk '
 		/<(different|same|left_only|right_only) / {
 			for (i = 0; i < $5; i++) print $3 + i, substr($1, 2) }'
 }
 delta_of_ours() {
-	mapped_then | awk -v a="$1" -v b="$2" '
+	awk -v a="$1" -v b="$2" '
 		$1 == a { left[$2] = $3; any[$2] }
 		$1 == b { right[$2] = $3; any[$2] }
 		END {
 			for (i in any)
 				print i, (!(i in right) ? "left_only" : (!(i in left) ? "right_only" : \
-					(left[i] == right[i] ? "same" : "different"))) }' | sort -n
+					(left[i] == right[i] ? "same" : "different"))) }' seen | sort -n
 }
 
 all_see_it() {
 	dumped_mappings -m metadata | cmp - as-it-was
 	verified_mappings --held metadata | cmp - as-it-was
-	mapped_then | cmp - as-it-was
+	mapped_then >seen
+	cmp seen as-it-was
 	"$thinpool" list . --metadata-snapshot --json | cmp - listed
-	delta_of_others 0 1 >delta
-	[ -s delta ] || die "thin_delta says nothing"
-	delta_of_ours 0 1 | cmp - delta
+	delta_of_others 0 1 >common
+	[ -s common ] || die "thin_delta says nothing"
+	delta_of_ours 0 1 | cmp - common
 	"$thinpool" read . --id 1 0 1M --metadata-snapshot | cmp - content
 }
 
@@ -94,13 +95,11 @@ done
 "$thinpool" status . >/dev/null 2>err || :
 grep -q "in use by another process" err || die "says: $(cat err)"
 all_see_it
-same "$("$thinpool" status . --metadata-snapshot --json |
-	python3 -c 'import json, sys; print(json.load(sys.stdin)["transaction_id"])')" 5
+same "$("$thinpool" status . --metadata-snapshot | sed -n 's/^transaction id *//p')" 5
 
 # What the pool maps at three times, all of them while it is open.
 transaction_then() {
-	"$thinpool" status . --metadata-snapshot --json 2>/dev/null |
-		python3 -c 'import json, sys; print(json.load(sys.stdin)["transaction_id"])'
+	"$thinpool" status . --metadata-snapshot 2>/dev/null | sed -n 's/^transaction id *//p'
 }
 : >seen-then
 for level in 1 2 3; do
@@ -110,9 +109,9 @@ for level in 1 2 3; do
 		[ "$(transaction_then 2>/dev/null || :)" != $((level + 5)) ] || break
 		sleep 0.1
 	done
-	mapped_then >then
-	dumped_mappings -m metadata | cmp - then
-	cat then >>seen-then
+	mapped_then >seen
+	dumped_mappings -m metadata | cmp - seen
+	cat seen >>seen-then
 done
 exec 3>&-
 wait $!
