@@ -23,13 +23,19 @@ static bool needs_space(enum tp_op op)
 	return op == TP_WRITE || op == TP_WRITE_ZEROES;
 }
 
-/* Without a fault, only a want of space is a reason to fail. */
-static bool is_plausible(const struct run *run, const struct tp_bio *bio)
+/* Without a fault, only a want of space is a reason to fail; or the end, for
+ * what waits for a commit that may free some. */
+static bool is_plausible(const struct run *run, const struct io *io)
 {
+	const struct tp_bio *bio = &io->bio;
+	const struct operation *operation =
+		history_get(&run->oracle->history, io->number);
+
 	if (!bio->status || run->is_faulty)
 		return true;
 	if (bio->status == -ENOSPC)
-		return needs_space(bio->op);
+		return needs_space(bio->op) &&
+		       (operation->had_to_wait || run->is_closing);
 	if (bio->status == -ECANCELED)
 		return run->is_closing;
 
@@ -51,7 +57,7 @@ static bool is_maybe(const struct run *run, const struct tp_bio *bio)
 static void note_end(struct run *run, struct io *io)
 {
 	trace_end(run->trace, io->number, io->bio.status);
-	if (!is_plausible(run, &io->bio))
+	if (!is_plausible(run, io))
 		violated(run->verdict,
 			 "operation %u, a %s of thin %u, ends with %d, and "
 			 "nothing failed",
@@ -185,6 +191,13 @@ static unsigned choose_handle(const struct slot *slot, const struct step *step)
 	return step->random >> 8 & 1 && step->begin < slot->sizes[1];
 }
 
+/* A discard of the end of a volume is one of all that its handle shows. */
+static bool reaches_on(const struct run *run, const struct step *step)
+{
+	return step->op == TP_DISCARD &&
+	       step->begin + step->length == run->config->volume_sectors;
+}
+
 void run_submit(struct run *run, const struct step *step)
 {
 	struct slot *slot = &run->slots[step->slot];
@@ -198,7 +211,7 @@ void run_submit(struct run *run, const struct step *step)
 	};
 	struct io *io;
 
-	if (operation.end > slot->sizes[handle])
+	if (reaches_on(run, step) || operation.end > slot->sizes[handle])
 		operation.end = slot->sizes[handle];
 
 	if (!slot->exists || !thin)

@@ -341,21 +341,40 @@ static void suspend(struct run *run)
 	run->nr_suspends++; /* also if its commit failed */
 }
 
-/* A pool that may not change its metadata resumes, and does not grow
- * (B-GROW-4); out of metadata space its data grows only if its metadata does. */
-static struct facts facts_resumed(const struct run *run)
+/*
+ * A pool that may not change its metadata resumes, and does not grow (B-GROW-4);
+ * out of metadata space its data grows only if its metadata does, or if it is
+ * asked anew to be written.
+ */
+static struct facts facts_resumed(const struct run *run, bool reconfigured)
 {
 	bool metadata = run->mode < TP_MODE_READ_ONLY;
 	struct facts facts = facts_grown(run, false, metadata);
 	bool data = run->mode < TP_MODE_OUT_OF_METADATA_SPACE ||
 		    facts.metadata_blocks > run->oracle->facts.metadata_blocks;
 
-	return facts_grown(run, data, metadata);
+	return facts_grown(run, data || (metadata && reconfigured), metadata);
 }
 
-static void resume(struct run *run)
+/* In force until the pool is opened anew. */
+static struct tp_pool_options options_changed(struct run *run, uint64_t random)
+{
+	struct tp_pool_options options = run_options(run);
+
+	options.flags ^=
+		(unsigned)(random >> 8) &
+		(TP_POOL_ERROR_IF_NO_SPACE | TP_POOL_NO_DISCARD_PASSDOWN);
+	options.commit_interval_ms = (uint32_t)(5 + random / 4 % 200);
+	options.no_space_timeout_ms = (uint32_t)(20 + random / 4 % 300);
+
+	return options;
+}
+
+static void resume(struct run *run, const struct step *step)
 {
 	struct control control = { .kind = CONTROL_FACTS };
+	struct tp_pool_options options = options_changed(run, step->random);
+	bool changes = step->random % 2;
 
 	if (!run->nr_suspends)
 		return;
@@ -363,9 +382,10 @@ static void resume(struct run *run)
 		run->nr_suspends -= !tp_pool_resume(run->pool, NULL);
 		return;
 	}
-	control.facts = facts_resumed(run);
+	control.facts = facts_resumed(run, changes);
 	run_begin_call(run, &control);
-	if (run_end_call(run, tp_pool_resume(run->pool, NULL)))
+	if (run_end_call(run,
+			 tp_pool_resume(run->pool, changes ? &options : NULL)))
 		run->nr_suspends--;
 }
 
@@ -466,7 +486,7 @@ void run_call(struct run *run, const struct step *step)
 		suspend(run);
 		break;
 	case STEP_RESUME:
-		resume(run);
+		resume(run, step);
 		break;
 	default:
 		break;

@@ -102,6 +102,9 @@ void run_observe(void *context, const struct tp_simulated_event *event)
 	if (!is_going(run) || run->is_checking)
 		return;
 	trace_request(run->trace, event);
+	if (run->is_looking && event->op != TP_READ)
+		violated(run->verdict, "a pool that was opened read-only does "
+				       "more than read");
 	run->stats->nr_requests += !event->has_ended;
 	if (event->has_ended && event->status)
 		note_failure(run, event);

@@ -6,6 +6,7 @@
 
 #include "io/crc32c.h"
 #include "simulator/metadata.h"
+#include "support/pattern.h"
 
 #define MAX_DEPTH 16
 #define INTERNAL 1
@@ -222,6 +223,43 @@ static bool count_mapping(struct metadata *metadata, void *context,
 	return true;
 }
 
+/*
+ * What is held only by a metadata snapshot is digested as the live mappings
+ * are: which thins there are, and what each maps where.
+ */
+static uint64_t add_mapping(uint64_t digest, uint64_t key, uint64_t value)
+{
+	return mix(mix(digest ^ key) ^ value);
+}
+
+static uint64_t add_thin(uint64_t digest, uint64_t key)
+{
+	return mix(digest ^ key);
+}
+
+static bool held_mapping(struct metadata *metadata, void *context, uint64_t key,
+			 const unsigned char *value, struct verdict *verdict)
+{
+	metadata->held_digest =
+		add_mapping(metadata->held_digest, key, get64(value));
+
+	return true;
+}
+
+static bool held_thin(struct metadata *metadata, void *context, uint64_t key,
+		      const unsigned char *value, struct verdict *verdict)
+{
+	struct tree mappings = {
+		.value_size = 8,
+		.again = true,
+		.entry = held_mapping,
+	};
+
+	metadata->held_digest = add_thin(metadata->held_digest, key);
+
+	return metadata_walk(metadata, &mappings, get64(value), verdict);
+}
+
 static bool own_mapping(struct metadata *metadata, void *context, uint64_t key,
 			const unsigned char *value, struct verdict *verdict)
 {
@@ -233,6 +271,8 @@ static bool own_mapping(struct metadata *metadata, void *context, uint64_t key,
 		owner->vblock = key;
 	}
 	thin->nr_mappings++;
+	metadata->live_digest =
+		add_mapping(metadata->live_digest, key, get64(value));
 
 	return true;
 }
@@ -261,6 +301,7 @@ static bool own_thin(struct metadata *metadata, void *context, uint64_t key,
 		return violated(verdict, "more thins than a run makes");
 	*thin = (struct thin_details){ .id = (uint32_t)key };
 	metadata->nr_thins++;
+	metadata->live_digest = add_thin(metadata->live_digest, key);
 
 	return metadata_walk(metadata, &mappings, get64(value), verdict);
 }
@@ -284,6 +325,9 @@ static bool count_view(struct metadata *metadata, uint64_t mapping_root,
 
 static bool count_held(struct metadata *metadata, struct verdict *verdict)
 {
+	struct tree held = { .value_size = 8,
+			     .again = true,
+			     .entry = held_thin };
 	unsigned char copy[METADATA_BLOCK];
 	bool is_new;
 
@@ -295,7 +339,8 @@ static bool count_held(struct metadata *metadata, struct verdict *verdict)
 		return false;
 
 	return count_view(metadata, get64(copy + 320), get64(copy + 328),
-			  verdict);
+			  verdict) &&
+	       metadata_walk(metadata, &held, get64(copy + 320), verdict);
 }
 
 static bool details_of(struct metadata *metadata, void *context, uint64_t key,

@@ -45,6 +45,9 @@ struct metadata {
 	uint32_t *data_counts; /* and to each data block */
 	struct owner *owners;  /* of each data block */
 
+	/* Of all mappings, the live ones and the metadata snapshot's. */
+	uint64_t live_digest, held_digest;
+
 	/* The reader's. */
 	void (*read)(void *context, uint64_t block, void *bytes);
 	void *context;

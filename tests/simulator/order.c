@@ -262,6 +262,29 @@ static bool note_superblock(struct order *order,
 				 "hook had failed");
 }
 
+/* What a metadata snapshot maps is what the pool mapped when it was reserved,
+ * and stays so (B-MSG-8). */
+static bool check_held(const struct order *order, const struct metadata *next,
+		       struct verdict *verdict)
+{
+	bool is_new = true, right = !next->held_root;
+
+	for (unsigned i = 0; i < order->nr_views; i++) {
+		const struct metadata *m = &order->views[i]->metadata;
+
+		if (m->held_root != next->held_root)
+			continue;
+		is_new = false;
+		right |= m->held_digest == next->held_digest;
+	}
+	for (unsigned i = 0; is_new && i < order->nr_views; i++)
+		right |= order->views[i]->metadata.live_digest ==
+			 next->held_digest;
+
+	return right || violated(verdict, "B-MSG-8: a metadata snapshot maps "
+					  "other than what it was taken of");
+}
+
 static bool check_superblock(struct order *order,
 			     const struct tp_simulated_event *event,
 			     struct verdict *verdict)
@@ -285,6 +308,10 @@ static bool check_superblock(struct order *order,
 				"M6: a superblock is written, and what is "
 				"stable is not all that it leads to: %s",
 				reason.sentence);
+	if (!check_held(order, &view->metadata, verdict)) {
+		free_view(view);
+		return false;
+	}
 	if (order->nr_views == MAX_VIEWS)
 		free_view(order->views[--order->nr_views]);
 	order->views[order->nr_views++] = view;

@@ -9,6 +9,12 @@
 #include "simulator/tag.h"
 #include "support/pattern.h"
 
+/* So often a pool is opened read-only before it is opened to be used. */
+#define READ_ONLY_ONE_IN 8
+
+/* A handle may be much larger than what is looked at of its volume. */
+#define HUGE_SECTORS ((uint64_t)1 << 31)
+
 /*---------------------------- devices --------------------------------------*/
 
 /* An external origin computes what it holds: its sectors' tags. */
@@ -228,18 +234,26 @@ void run_open_handles(struct run *run, unsigned slot)
 	open_handle(run, slot, 1, nr_sectors);
 }
 
+static uint64_t choose_size(const struct volume *volume, uint64_t random)
+{
+	switch (random % 4) {
+	case 0:
+		return volume->nr_sectors;
+	case 1:
+		return HUGE_SECTORS;
+	default:
+		return 1 + random / 4 % volume->nr_sectors;
+	}
+}
+
 void run_resize(struct run *run, unsigned slot, uint64_t random)
 {
-	uint64_t nr_sectors;
-
 	if (!run->slots[slot].exists || run->nr_suspends)
 		return;
 	run_drain(run, slot);
-	if (!is_going(run) || !close_handle(run, slot, 1))
-		return;
-	nr_sectors = run_volume(run, slot)->nr_sectors;
-	open_handle(run, slot, 1,
-		    random % 4 ? 1 + random / 4 % nr_sectors : nr_sectors);
+	if (is_going(run) && close_handle(run, slot, 1))
+		open_handle(run, slot, 1,
+			    choose_size(run_volume(run, slot), random));
 }
 
 bool run_close_handles(struct run *run, unsigned slot)
@@ -287,7 +301,7 @@ static void on_event(void *context, const struct tp_event *event)
 	run->mode = event->mode;
 }
 
-static int open_pool(struct run *run)
+struct tp_pool_options run_options(struct run *run)
 {
 	const struct config *config = run->config;
 	struct tp_pool_options options = TP_POOL_OPTIONS_INIT;
@@ -300,6 +314,16 @@ static int open_pool(struct run *run)
 	options.clock_ns = clock_ns;
 	options.clock_wait = clock_wait;
 	options.clock_context = run;
+
+	return options;
+}
+
+static int open_pool(struct run *run)
+{
+	struct tp_pool_options options = run_options(run);
+
+	if (run->is_looking)
+		options.flags |= TP_POOL_READ_ONLY;
 
 	return tp_pool_open(tp_simulator_device(run->simulator,
 						METADATA_DEVICE),
@@ -353,35 +377,6 @@ static bool see_what_is_there(struct run *run)
 	return is_going(run);
 }
 
-bool run_open(struct run *run, bool verify)
-{
-	bool is_right = run_check_metadata(run);
-	int r;
-
-	if (!is_right)
-		return false;
-	clear_needs_check(run);
-	run->is_faulty = run->is_closing = run->is_open = false;
-	run->hook_fails = false;
-	run->mode = TP_MODE_WRITE;
-	run->nr_suspends = 0;
-	r = open_pool(run);
-	if (r && !run->power_is_off)
-		return violated(run->verdict, "V1: the pool does not open: %s",
-				tp_last_error());
-	if (r)
-		return false;
-	tp_pool_set_event_handler(run->pool, on_event, run);
-	if (!open_queues(run) || !see_what_is_there(run))
-		return false;
-	if (verify && !run_verify(run))
-		return false;
-	run_set_hook(run, run->hook);
-	run->is_open = true;
-
-	return is_going(run);
-}
-
 static void close_queues(struct run *run)
 {
 	run->is_closing = true;
@@ -411,6 +406,67 @@ int run_close(struct run *run, bool counts)
 		run_end_call(run, r);
 
 	return r;
+}
+
+static bool open_and_look(struct run *run, bool verify)
+{
+	int r = open_pool(run);
+
+	if (r && !run->power_is_off)
+		return violated(run->verdict, "V1: the pool does not open: %s",
+				tp_last_error());
+	if (r)
+		return false;
+	tp_pool_set_event_handler(run->pool, on_event, run);
+	if (!open_queues(run) || !see_what_is_there(run))
+		return false;
+
+	return !verify || run_verify(run);
+}
+
+/* All is there, and nothing is written: see run_observe. */
+static bool look_read_only(struct run *run)
+{
+	bool right;
+
+	run->is_looking = true;
+	right = open_and_look(run, true);
+	if (right && !tp_pool_create_thin(run->pool, slot_id(0)))
+		right = violated(run->verdict, "a thin is created in a pool "
+					       "that was opened read-only");
+	if (right) {
+		run_close(run, false);
+		run->is_looking = run->is_closing = false;
+		run->mode = TP_MODE_WRITE;
+	}
+
+	return right && is_going(run);
+}
+
+static bool looks_first(const struct run *run)
+{
+	return mix(run->config->seed + run->next) % READ_ONLY_ONE_IN == 0;
+}
+
+bool run_open(struct run *run, bool verify)
+{
+	bool is_right = run_check_metadata(run);
+
+	if (!is_right)
+		return false;
+	clear_needs_check(run);
+	run->is_faulty = run->is_closing = run->is_open = false;
+	run->hook_fails = run->is_looking = false;
+	run->mode = TP_MODE_WRITE;
+	run->nr_suspends = 0;
+	if (looks_first(run) && !look_read_only(run))
+		return false;
+	if (!open_and_look(run, verify))
+		return false;
+	run_set_hook(run, run->hook);
+	run->is_open = true;
+
+	return is_going(run);
 }
 
 void run_begin(struct run *run)

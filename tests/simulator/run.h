@@ -84,6 +84,7 @@ struct run {
 	bool is_closing;
 	bool in_call, in_hook;
 	bool is_checking; /* and not running */
+	bool is_looking;  /* through a pool that may change nothing */
 
 	/* How many there had been when the call was made. */
 	uint64_t call_requests, call_transactions, call_hook_failures;
@@ -116,6 +117,9 @@ int run_close(struct run *run, bool counts);
 
 /* Let something happen; false if nothing can. */
 bool run_some(struct run *run);
+
+/* What the pool is opened with. */
+struct tp_pool_options run_options(struct run *run);
 
 /* Until no bio (of @slot; NR_SLOTS: at all) is in flight. */
 void run_drain(struct run *run, unsigned slot);

@@ -265,6 +265,34 @@ START_TEST(test_a_discard_is_of_whole_blocks)
 }
 END_TEST
 
+/* 6.2: through a handle that shows more than the volume's sectors, the short
+ * last block is a whole one. */
+START_TEST(test_a_discard_past_the_end_unmaps_a_short_last_block)
+{
+	struct control control = {
+		.kind = CONTROL_CREATE,
+		.pairs = { { .id = OTHER_ID + 1 } },
+		.nr_pairs = 1,
+		.nr_sectors = BLOCK + 10,
+	};
+	uint32_t write, id = control.pairs[0].id;
+
+	begin();
+	oracle_control_begin(oracle, &control);
+	oracle_control_end(oracle, 0, false);
+	write = write_of(id, 0, BLOCK + 10);
+	flush(id);
+	finish(submit(TP_DISCARD, 0, id, 0, BLOCK + 10), 0);
+	ck_assert(may_be_read(id, BLOCK, write));
+	ck_assert(!may_be_read(id, BLOCK, ZEROES));
+	finish(submit(TP_DISCARD, 0, id, 0, 1 << 20), 0);
+	ck_assert(may_be_read(id, BLOCK + 9, ZEROES));
+	ck_assert(!may_be_read(id, BLOCK + 9, write));
+	ck_assert(may_be_left(id, BLOCK + 9, write));
+	end();
+}
+END_TEST
+
 /* R2, R4 */
 START_TEST(test_a_failed_write_may_be_done_one_without_space_is_not)
 {
@@ -554,6 +582,7 @@ int main(void)
 		test_fua_and_calls_seal_too_and_failures_do_not,
 		test_of_concurrent_writes_either_may_win,
 		test_a_discard_is_of_whole_blocks,
+			 test_a_discard_past_the_end_unmaps_a_short_last_block,
 		test_a_failed_write_may_be_done_one_without_space_is_not,
 		test_a_rollback_puts_what_is_not_sealed_in_doubt,
 		test_what_was_read_after_a_rollback_stays,

@@ -18,6 +18,18 @@ static int note_thin(const struct tp_thin_info *info, void *context)
 	return 0;
 }
 
+/* It may be written, unless that would take more metadata than there is. */
+static bool is_mode_right(const struct run *run,
+			  const struct tp_pool_status *status)
+{
+	if (run->is_looking)
+		return status->mode == TP_MODE_READ_ONLY;
+	if (status->mode == TP_MODE_OUT_OF_METADATA_SPACE)
+		return status->used_metadata_blocks == status->metadata_blocks;
+
+	return status->mode == TP_MODE_WRITE;
+}
+
 bool run_look(struct run *run, struct found *found)
 {
 	struct tp_pool_status status = TP_POOL_STATUS_INIT;
@@ -33,7 +45,8 @@ bool run_look(struct run *run, struct found *found)
 		return violated(run->verdict,
 				"the pool cannot be looked at: %s",
 				tp_last_error());
-	if (status.mode > TP_MODE_OUT_OF_DATA_SPACE || status.needs_check)
+	run->mode = status.mode;
+	if (status.needs_check || !is_mode_right(run, &status))
 		return violated(run->verdict, "V1: the pool opens in mode %s",
 				tp_pool_mode_name(status.mode));
 	found->facts = (struct facts){

@@ -86,6 +86,8 @@ void volume_clip(const struct volume *volume, const struct rules *rules,
 		return;
 	*begin = (*begin + block - 1) / block * block;
 	*end = *end / block * block;
+	if (*end > volume->nr_sectors)
+		*end = volume->nr_sectors;
 	if (*end < *begin)
 		*end = *begin;
 }

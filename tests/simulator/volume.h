@@ -49,7 +49,8 @@ struct candidates *volume_touch(struct volume *volume,
 				const struct rules *rules, uint64_t sector);
 
 /* The sectors that @operation changes: a discard leaves alone the blocks that
- * it covers in part, and a short last block (6.2).  May be empty. */
+ * it covers in part, and a short last block (6.2), unless it goes on past the
+ * volume's end, through a handle that is larger.  May be empty. */
 void volume_clip(const struct volume *volume, const struct rules *rules,
 		 const struct operation *operation, uint64_t *begin,
 		 uint64_t *end);
