@@ -216,6 +216,16 @@ static int release_details(struct tpi_metadata *md, struct tpi_release *release)
 	return tpi_metadata_fail(md, r);
 }
 
+/* It cannot be left half done, so there is some to spare at the beginning. */
+static int find_space(struct tpi_metadata *md,
+		      const struct tpi_release *release)
+{
+	if (!release->changed && !tpi_metadata_has_room(md, 2))
+		return tpi_error(-ENOSPC, "the metadata device is full");
+
+	return tpi_metadata_check_room(md);
+}
+
 int tpi_metadata_release_piece(struct tpi_metadata *md,
 			       struct tpi_release *release, unsigned limit,
 			       uint64_t new_id, bool *moved)
@@ -226,7 +236,7 @@ int tpi_metadata_release_piece(struct tpi_metadata *md,
 	if (!release->started)
 		r = read_held_root(md, release);
 	if (!r)
-		r = tpi_metadata_check_room(md);
+		r = find_space(md, release);
 	if (r)
 		return release->started ? refuse(md, release, r) : r;
 	r = release_thin(md, release, limit, new_id, moved);

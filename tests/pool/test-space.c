@@ -740,8 +740,10 @@ static void use_up_metadata(struct tp_thin *thin)
 						    { 3 * i + 3, 0 } };
 
 		if (tp_thin_write(thin, block, 512, i * WORLD_BLOCK, 0) ||
+		    tp_pool_reserve_metadata_snapshot(w.pool) ||
 		    tp_pool_create_snapshots(w.pool, pairs, 3) ||
 		    tp_thin_write(thin, block, 512, 0, 0) ||
+		    tp_pool_release_metadata_snapshot(w.pool) ||
 		    tp_pool_delete_thin(w.pool, pairs[1].id))
 			return;
 	}
