@@ -183,6 +183,9 @@ static void finish(struct run *run)
 		reopen(run, &last);
 	run_recover(run, NULL);
 	if (is_going(run))
+		run_call(run,
+			 &(struct step){ .kind = STEP_GROW_METADATA, .nr = 1 });
+	if (is_going(run))
 		top_up(run);
 }
 

@@ -582,7 +582,7 @@ int main(void)
 		test_fua_and_calls_seal_too_and_failures_do_not,
 		test_of_concurrent_writes_either_may_win,
 		test_a_discard_is_of_whole_blocks,
-			 test_a_discard_past_the_end_unmaps_a_short_last_block,
+		test_a_discard_past_the_end_unmaps_a_short_last_block,
 		test_a_failed_write_may_be_done_one_without_space_is_not,
 		test_a_rollback_puts_what_is_not_sealed_in_doubt,
 		test_what_was_read_after_a_rollback_stays,

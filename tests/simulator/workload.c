@@ -326,6 +326,15 @@ static void add_readers(struct workload *workload, uint64_t *random)
 	}
 }
 
+/* In some runs metadata runs short, too. */
+static void make_metadata_scarce(struct config *config)
+{
+	uint64_t random = mix(config->seed ^ 0x7363617263650000u);
+
+	if (one_in(&random, 6))
+		config->metadata_blocks = between(&random, 22, 44);
+}
+
 void workload_make(struct workload *workload, uint64_t seed,
 		   const struct workload_options *options)
 {
@@ -333,6 +342,7 @@ void workload_make(struct workload *workload, uint64_t seed,
 
 	memset(workload, 0, sizeof(*workload));
 	choose_config(&workload->config, seed, &random);
+	make_metadata_scarce(&workload->config);
 	workload->config.device_flags |= options->device_flags;
 	workload->config.order_checks = !options->only_oracle;
 	workload->nr_steps = options->nr_steps ? options->nr_steps : NR_STEPS;
