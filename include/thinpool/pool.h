@@ -245,8 +245,9 @@ int tp_pool_suspend(struct tp_pool *pool);
 /*
  * NULL options: as before.  Else they take effect now, where B-POOL-7 and -9
  * allow; -EINVAL, and still suspended, where not (discard support, block
- * size, host-driven, clock, caches), or if the pool is not suspended.
- * Picks up new sizes of both devices.
+ * size, host-driven, clock, caches), if a device has shrunk, or if the pool is
+ * not suspended.  Picks up new sizes of both devices, where the mode allows it.
+ * Of a pool that was out of space, only these and new options change the mode.
  */
 int tp_pool_resume(struct tp_pool *pool, const struct tp_pool_options *options);
 

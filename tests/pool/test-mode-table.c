@@ -299,7 +299,7 @@ static void check_unmapping(const struct row *row)
 
 /* B-MSG-1, B-META-4, B-OODS-2, B-OODS-3, B-DISC-14, B-FLUSH-8,
  * B-BAD-23, B-THIN-6, B-READ-1, RDO-01, RDO-02, RDO-03, RDO-04, RDO-05: all of
- * the table but its last two lines. */
+ * the table but its last two lines.  NCK-05: the last mode. */
 START_TEST(test_each_mode_allows_what_the_table_says)
 {
 	for (unsigned i = 0; i < NR_ROWS; i++) {

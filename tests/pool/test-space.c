@@ -299,7 +299,8 @@ START_TEST(test_low_water_is_told_again_after_a_resume)
 }
 END_TEST
 
-/* B-LWM-4: a mark of none is told of by whoever finds none. */
+/* B-LWM-4, OOS-12: a mark of none is told of by whoever finds none; that is when
+ * every block is in use. */
 START_TEST(test_a_mark_of_nothing_is_told_when_nothing_is_left)
 {
 	struct tp_thin *thin =
@@ -308,6 +309,7 @@ START_TEST(test_a_mark_of_nothing_is_told_when_nothing_is_left)
 	thin_fill(thin, 0, DATA_BYTES, 1);
 	world_idle(&w);
 	ck_assert_uint_eq(nr_events[TP_EVENT_LOW_WATER], 0);
+	ck_assert_uint_eq(world_used(&w), NR_BLOCKS);
 	ck_assert_int_eq(write_block(thin, NR_BLOCKS, 1), -ENOSPC);
 	world_until(&w, nr_events[TP_EVENT_LOW_WATER] == 1);
 	end_with(thin);
