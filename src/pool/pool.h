@@ -49,9 +49,10 @@ struct tpi_thin_state {
 	/* Without what the ports have and was not collected yet. */
 	struct tp_io_statistics statistics;
 
-	tp_dblock alloc_hint;
-	bool stamped;     /* a mapping may have the pool's current time */
-	bool lost_writes; /* B-ABORT-5: its flushes fail */
+	tp_dblock alloc_hint; /* where the next block is looked for */
+	tp_dblock alloc_end;  /* of the stretch that it fills */
+	bool stamped;         /* a mapping may have the pool's current time */
+	bool lost_writes;     /* B-ABORT-5: its flushes fail */
 
 	/* A write has ended since a data flush began that ended well; while
 	 * one is under way, since it began, and before. */

@@ -601,6 +601,34 @@ static int wait_for_turn(struct tp_bio *bio, struct tpi_thin_state *state,
 	return 0;
 }
 
+/*
+ * A thin fills one stretch of the data device after another, so that those which
+ * are written at the same time do not come to lie between each other.  Where no
+ * whole stretch is left nearby, whatever is free comes next.
+ */
+static int take_blocks(struct tpi_thin_state *state, tp_dblock max,
+		       tp_dblock *first, tp_dblock *nr)
+{
+	struct tpi_data_space_map *map = state->pool->metadata.data_sm;
+	tp_dblock stretch;
+	int r;
+
+	r = tpi_data_sm_alloc_within(map, state->alloc_hint, state->alloc_end,
+				     max, first, nr);
+	if (r != -ENOSPC)
+		return r;
+	r = tpi_data_sm_find_stretch(map, state->alloc_hint, &stretch);
+	if (!r) {
+		state->alloc_hint = stretch;
+		state->alloc_end = stretch + TPI_STRETCH_BLOCKS;
+		max = tpi_min(max, TPI_STRETCH_BLOCKS);
+	}
+
+	return r && r != -ENOSPC ? r
+				 : tpi_data_sm_alloc(map, state->alloc_hint,
+						     max, first, nr);
+}
+
 static int allocate(struct tpi_thin_state *state, tp_dblock max,
 		    tp_dblock *first, tp_dblock *nr)
 {
@@ -610,8 +638,7 @@ static int allocate(struct tpi_thin_state *state, tp_dblock max,
 	tpi_space_take(pool);
 	if (pool->mode == TP_MODE_OUT_OF_DATA_SPACE)
 		return -ENOSPC;
-	r = tpi_data_sm_alloc(pool->metadata.data_sm, state->alloc_hint, max,
-			      first, nr);
+	r = take_blocks(state, max, first, nr);
 	if (r)
 		return r;
 	state->alloc_hint = *first + *nr;

@@ -237,6 +237,71 @@ int tpi_data_sm_alloc_within(struct tpi_data_space_map *map, tp_dblock begin,
 	return r ? r : hand_out(map, &run, first, nr);
 }
 
+/*---------------------------- stretches ------------------------------------*/
+
+/* So many bitmaps are searched for one. */
+#define STRETCH_BITMAPS 4u
+
+static bool stretch_is_free(const struct tpi_data_space_map *map,
+			    const struct tpi_disk_bitmap *bitmap,
+			    tp_dblock begin)
+{
+	for (unsigned i = 0; i < TPI_STRETCH_BLOCKS; i += TPI_GROUP_BITS)
+		if (free_around(map, bitmap, begin + i) != UINT64_MAX)
+			return false;
+
+	return true;
+}
+
+/* Within the @i-th bitmap.  One that cannot be read has none. */
+static int find_stretch_in(struct tpi_data_space_map *map, size_t i,
+			   tp_dblock from, tp_dblock *begin)
+{
+	tp_dblock first = i * (tp_dblock)TPI_BITMAP_ENTRIES;
+	tp_dblock end =
+		tpi_min(first + TPI_BITMAP_ENTRIES, map->base.nr_blocks);
+	const struct tpi_disk_bitmap *data;
+	int r;
+
+	r = tpi_base_read_bitmap(&map->base, i, &data);
+	if (r)
+		return r == -EAGAIN ? r : -ENOSPC;
+	for (; first + TPI_STRETCH_BLOCKS <= end; first += TPI_STRETCH_BLOCKS) {
+		if (first < from || !stretch_is_free(map, data, first))
+			continue;
+		*begin = first;
+		return 0;
+	}
+
+	return -ENOSPC;
+}
+
+int tpi_data_sm_find_stretch(struct tpi_data_space_map *map, tp_dblock hint,
+			     tp_dblock *begin)
+{
+	size_t nr = map->base.nr_bitmaps, at = hint / TPI_BITMAP_ENTRIES;
+	unsigned nr_searched = 0;
+	int r = -ENOSPC;
+
+	/* The first one twice: from the hint on, and at last before it. */
+	for (size_t i = 0; i <= nr && r == -ENOSPC; i++, at++) {
+		if (at >= nr) {
+			at = 0;
+			hint = 0;
+		}
+		if (nr_searched == STRETCH_BITMAPS || at >= nr)
+			break;
+		if (map->base.bitmaps[at].nr_zero < TPI_STRETCH_BLOCKS)
+			continue;
+		nr_searched++;
+		r = find_stretch_in(map, at, hint, begin);
+	}
+
+	return r;
+}
+
+/*---------------------------- giving back ----------------------------------*/
+
 /* Nothing but being withheld keeps a freed block, or one that was handed out
  * and not counted, from being free. */
 void tpi_data_sm_release(struct tpi_data_space_map *map, tp_dblock begin,

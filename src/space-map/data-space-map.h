@@ -82,6 +82,18 @@ int tpi_data_sm_alloc_within(struct tpi_data_space_map *map, tp_dblock begin,
 			     tp_dblock end, tp_dblock max, tp_dblock *first,
 			     tp_dblock *nr);
 
+/* Blocks that lie together on the device, for one thin to fill in order. */
+#define TPI_STRETCH_BLOCKS 256u
+
+/*
+ * A stretch of which no block is in use or withheld, not before @hint if there
+ * is one, so that thins written at the same time need not share one.  Few
+ * bitmaps are looked at: -ENOSPC tells only that there is none nearby.
+ * -EAGAIN.
+ */
+int tpi_data_sm_find_stretch(struct tpi_data_space_map *map, tp_dblock hint,
+			     tp_dblock *begin);
+
 /* Handed-out blocks that were not needed, or could not be filled: free at
  * once (B-WRITE-5). */
 void tpi_data_sm_give_back(struct tpi_data_space_map *map, tp_dblock begin,
