@@ -774,6 +774,50 @@ START_TEST(test_a_commit_finds_room_in_very_little_metadata)
 }
 END_TEST
 
+#define NR_HELD 6u
+
+/* As far as there is room. */
+static void write_to_all(uint64_t vblock)
+{
+	struct tp_thin_options options = TP_THIN_OPTIONS_INIT;
+	struct tp_thin *thin;
+
+	options.size = THIN_BYTES;
+	for (uint32_t id = 0; id < NR_HELD; id++) {
+		if (tp_thin_open(w.pool, id, &options, &thin))
+			return;
+		tp_thin_write(thin, block, 512, vblock * WORLD_BLOCK, 0);
+		ck_ok(tp_thin_close(thin));
+	}
+}
+
+static void hold_and_release(void)
+{
+	for (uint32_t id = 0; id < NR_HELD; id++)
+		if (tp_pool_create_thin(w.pool, id))
+			break;
+	write_to_all(0);
+	if (tp_pool_reserve_metadata_snapshot(w.pool))
+		return;
+	write_to_all(1);
+	tp_pool_release_metadata_snapshot(w.pool);
+}
+
+/* B-META-6: a release is refused before it begins, or done. */
+START_TEST(test_a_release_is_not_given_up_for_want_of_metadata)
+{
+	for (unsigned nr_blocks = 40; nr_blocks < 45; nr_blocks++) {
+		world_make_sized(&w, _i, nr_blocks * 4096, 16 * MIB, NULL);
+		world_format(&w);
+		world_open(&w);
+		hold_and_release();
+		ck_assert(!world_status(&w).needs_check);
+		world_close(&w);
+		world_unmake(&w);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	return RUN_TESTS(
@@ -799,5 +843,6 @@ int main(void)
 		test_full_metadata_stops_writing_and_loses_nothing,
 		test_snapshots_until_metadata_is_full_end_in_a_clean_error,
 		test_discards_of_what_is_shared_do_not_overrun_full_metadata,
+		test_a_release_is_not_given_up_for_want_of_metadata,
 		test_a_commit_finds_room_in_very_little_metadata);
 }
