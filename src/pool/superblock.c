@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "pool/foreign.h"
+
 int tpi_check_data_block_sectors(uint64_t sectors)
 {
 	if (sectors >= TPI_DATA_BLOCK_SECTORS_MIN &&
@@ -26,19 +28,32 @@ bool tpi_superblock_is_blank(const struct tpi_disk_superblock *superblock)
 	return memcmp(superblock, &blank, sizeof(blank)) == 0;
 }
 
+static int refuse(const struct tpi_disk_superblock *sb, int error)
+{
+	const char *foreign = tpi_foreign_name(sb);
+
+	if (foreign)
+		return tpi_error(error,
+				 "this is %s, not the metadata of a thin pool",
+				 foreign);
+	if (error == -EILSEQ)
+		return tpi_damage("superblock",
+				  "no magic number of a thin pool: this is not "
+				  "a metadata device");
+
+	return tpi_error(error,
+			 "metadata block 0 says it is block %llu: not a "
+			 "superblock",
+			 (unsigned long long)le64_get(sb->header.blocknr));
+}
+
 /* In the order of metadata-format.md, 12: number, magic, checksum. */
 static int check_identity(const struct tpi_disk_superblock *sb)
 {
 	if (le64_get(sb->header.blocknr) != 0)
-		return tpi_error(
-			-ENOTBLK,
-			"metadata block 0 says it is block %llu: not "
-			"a superblock",
-			(unsigned long long)le64_get(sb->header.blocknr));
+		return refuse(sb, -ENOTBLK);
 	if (le64_get(sb->magic) != TPI_SUPERBLOCK_MAGIC)
-		return tpi_damage("superblock",
-				  "no magic number of a thin pool: this is not "
-				  "a metadata device");
+		return refuse(sb, -EILSEQ);
 
 	return tpi_validate(&tpi_superblock_validator, 0, sb);
 }
