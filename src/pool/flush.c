@@ -104,8 +104,13 @@ void tpi_thin_collect(struct tpi_thin_state *state)
 	bool lost = false;
 
 	pthread_mutex_lock(&pool->registry_lock);
-	tpi_list_each(entry, following, &state->handles) collect_handle(
-		state, tpi_container_of(entry, struct tp_thin, entry), &lost);
+	tpi_list_each(entry, following, &state->handles)
+	{
+		const struct tp_thin *thin =
+			tpi_container_of(entry, struct tp_thin, entry);
+
+		collect_handle(state, thin, &lost);
+	}
 	pthread_mutex_unlock(&pool->registry_lock);
 	if (lost)
 		mark_lost(state);
