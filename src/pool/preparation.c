@@ -604,7 +604,8 @@ static int wait_for_turn(struct tp_bio *bio, struct tpi_thin_state *state,
 /*
  * A thin fills one stretch of the data device after another, so that those which
  * are written at the same time do not come to lie between each other.  Where no
- * whole stretch is left nearby, whatever is free comes next.
+ * whole stretch is left nearby, whatever is free comes next, and a stretch is
+ * looked for again when that much has been passed.
  */
 static int take_blocks(struct tpi_thin_state *state, tp_dblock max,
 		       tp_dblock *first, tp_dblock *nr)
@@ -618,15 +619,18 @@ static int take_blocks(struct tpi_thin_state *state, tp_dblock max,
 	if (r != -ENOSPC)
 		return r;
 	r = tpi_data_sm_find_stretch(map, state->alloc_hint, &stretch);
+	if (r && r != -ENOSPC)
+		return r;
 	if (!r) {
 		state->alloc_hint = stretch;
-		state->alloc_end = stretch + TPI_STRETCH_BLOCKS;
 		max = tpi_min(max, TPI_STRETCH_BLOCKS);
 	}
+	r = tpi_data_sm_alloc(map, state->alloc_hint, max, first, nr);
+	if (!r)
+		state->alloc_end = tpi_min(*first + TPI_STRETCH_BLOCKS,
+					   tpi_data_sm_nr_blocks(map));
 
-	return r && r != -ENOSPC ? r
-				 : tpi_data_sm_alloc(map, state->alloc_hint,
-						     max, first, nr);
+	return r;
 }
 
 static int allocate(struct tpi_thin_state *state, tp_dblock max,
