@@ -563,10 +563,39 @@ struct release_call {
 	struct tpi_release release;
 	uint64_t doomed; /* the id that the next thin may be moved to */
 	bool moved;
+	struct tpi_timer retry;
+	unsigned nr_retries;
 };
 
 /* Pieces that are taken off in one turn. */
 #define RELEASE_PIECES 16u
+
+/* Without memory one is tried again so often. */
+#define RELEASE_RETRIES_MAX 5u
+#define RELEASE_RETRY_NS 20000000u
+
+static void retry_release(struct tpi_timer *timer)
+{
+	tpi_call_continue(
+		&tpi_container_of(timer, struct release_call, retry)->call);
+}
+
+/* What has gone of it cannot stay alone, so the rest waits for memory, for a
+ * while (F-19). */
+static int await_memory(struct release_call *release)
+{
+	struct tp_pool *pool = release->call.pool;
+
+	if (release->nr_retries == RELEASE_RETRIES_MAX) {
+		tpi_abort(pool);
+		return -ENOMEM;
+	}
+	release->nr_retries++;
+	tpi_timer_set(&pool->loop, &release->retry,
+		      tpi_loop_now(&pool->loop) + RELEASE_RETRY_NS);
+
+	return -EINPROGRESS;
+}
 
 static int release_piece(struct tp_pool *pool, struct release_call *release)
 {
@@ -594,15 +623,18 @@ static int release_step(struct tpi_call *call)
 
 	for (unsigned i = 0; i < RELEASE_PIECES && !r; i++)
 		r = release_piece(pool, release);
-	if (r == -ENODATA)
+	if (r == -ENODATA) {
 		r = tpi_metadata_release_held_root(&pool->metadata,
 						   &release->release);
-	else if (!r)
+	} else if (!r) {
+		release->nr_retries = 0;
+		tpi_call_continue(call);
 		r = -EINPROGRESS;
+	}
+	if (r == -ENOMEM && release->release.changed)
+		r = await_memory(release);
 	pool->commit.held = (r == -EAGAIN || r == -EINPROGRESS) &&
 			    release->release.changed;
-	if (r == -EINPROGRESS)
-		tpi_call_continue(call);
 	if (!r && release->moved)
 		tpi_deletion_start(pool);
 
@@ -613,6 +645,8 @@ int tp_pool_release_metadata_snapshot(struct tp_pool *pool)
 {
 	struct release_call release = { .doomed = 0 };
 	int r = check_pool(pool);
+
+	tpi_timer_init(&release.retry, retry_release);
 
 	return r ? r : tpi_call_change(pool, &release.call, release_step);
 }

@@ -53,10 +53,13 @@ int tpi_metadata_reserve_held_root(struct tpi_metadata *md)
 
 /*---------------------------- release --------------------------------------*/
 
-/* Want of space or memory is only told as long as nothing has changed. */
+/* Want of space is only told as long as nothing has changed; want of memory
+ * always, for this piece may be tried again. */
 static int refuse(struct tpi_metadata *md, const struct tpi_release *release,
 		  int error)
 {
+	if (error == -ENOMEM)
+		return error;
 	if (release->changed)
 		return tpi_metadata_fail(md, error);
 
@@ -216,14 +219,28 @@ static int release_details(struct tpi_metadata *md, struct tpi_release *release)
 	return tpi_metadata_fail(md, r);
 }
 
+/* Memory for so many pieces is there from the beginning. */
+#define PIECES_FORESEEN 8u
+
+static unsigned nr_foreseen(const struct tpi_metadata *md)
+{
+	size_t nr =
+		tpi_cache_limit(md->cache) / 4 / tpi_metadata_change_blocks(md);
+
+	return (unsigned)tpi_max((size_t)1,
+				 tpi_min(nr, (size_t)PIECES_FORESEEN));
+}
+
 /* It cannot be left half done, so there is some to spare at the beginning. */
 static int find_space(struct tpi_metadata *md,
 		      const struct tpi_release *release)
 {
-	if (!release->changed && !tpi_metadata_has_room(md, 2))
+	if (release->changed)
+		return tpi_metadata_check_room(md);
+	if (!tpi_metadata_has_room(md, 2))
 		return tpi_error(-ENOSPC, "the metadata device is full");
 
-	return tpi_metadata_check_room(md);
+	return tpi_metadata_make_room(md, nr_foreseen(md), 0);
 }
 
 int tpi_metadata_release_piece(struct tpi_metadata *md,

@@ -271,13 +271,14 @@ struct tpi_release {
  * has of the thin goes at once, unless more than @limit nodes would have gone
  * by then: then it becomes the thin @new_id, and @moved is set.
  *
- * -ENODATA: there is nothing left; -EINVAL: no held root.
+ * -ENODATA: there is nothing left; -EINVAL: no held root; -ENOMEM: this piece
+ * is as it was.
  */
 int tpi_metadata_release_piece(struct tpi_metadata *md,
 			       struct tpi_release *release, unsigned limit,
 			       uint64_t new_id, bool *moved);
 
-/* When nothing is left: unpin. */
+/* When nothing is left: unpin.  -ENOMEM as above. */
 int tpi_metadata_release_held_root(struct tpi_metadata *md,
 				   struct tpi_release *release);
 

@@ -168,7 +168,8 @@ void sweep_pool(int kind, const struct sweep *sweep)
 {
 	make_pool(kind);
 	run_rounds(sweep, false);
-	run_rounds(sweep, true);
+	if (!sweep->waits)
+		run_rounds(sweep, true);
 	free(metadata_before);
 	free(data_before);
 	world_unmake(w);

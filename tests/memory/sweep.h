@@ -46,6 +46,10 @@ struct sweep {
 	/* The call leaves nothing behind that could be told. */
 	bool has_no_effect;
 
+	/* Once it has begun to change things, it waits for memory; if none comes
+	 * for long, the transaction is given up: not tried here (F-19). */
+	bool waits;
+
 	/* Data blocks it takes, or gives back if less than 0. */
 	int nr_blocks;
 };

@@ -206,6 +206,28 @@ START_TEST(test_a_metadata_snapshot_is_released_or_not)
 }
 END_TEST
 
+/* More thins of its own than memory is kept for. */
+#define NR_HELD 40u
+#define FIRST_HELD 1000u
+
+static void begin_reserved_many(void)
+{
+	for (unsigned i = 0; i < NR_HELD; i++)
+		ck_ok(tp_pool_create_snapshot(w->pool, FIRST_HELD + i, FULL));
+	ck_ok(reserve());
+	for (unsigned i = 0; i < NR_HELD; i++)
+		ck_ok(tp_pool_delete_thin(w->pool, FIRST_HELD + i));
+}
+
+START_TEST(test_a_release_that_has_begun_waits_for_memory)
+{
+	sweep_pool(_i, &(struct sweep){ .begin = begin_reserved_many,
+					.call = release,
+					.is_done = is_released,
+					.waits = true });
+}
+END_TEST
+
 /*---------------------------- growth ---------------------------------------*/
 
 #define MORE_DATA (16 * MIB)
@@ -460,6 +482,7 @@ int main(void)
 			 test_the_transaction_id_is_set_or_not,
 			 test_a_metadata_snapshot_is_made_or_not,
 			 test_a_metadata_snapshot_is_released_or_not,
+			 test_a_release_that_has_begun_waits_for_memory,
 			 test_data_grows_or_not, test_metadata_grows_or_not,
 			 test_a_suspend_and_a_resume_work_or_change_nothing,
 			 test_a_resume_that_grows_works_or_changes_nothing,
