@@ -187,6 +187,8 @@ static void run(struct tpi_task *task)
 		deletion->running = false;
 		return;
 	}
+	if (tpi_makes_way(pool, task))
+		return;
 	for (unsigned i = 0; i < PIECES_A_TURN && !r; i++)
 		r = step(deletion);
 	tpi_abort_if_failed(pool);

@@ -85,26 +85,35 @@ void tpi_mode_set(struct tp_pool *pool, enum tp_pool_mode mode)
 
 /*---------------------------- holding changes ------------------------------*/
 
-/* So many changed data blocks that a commit would take long. */
-#define MANY_DATA_CHANGES (64u << 10)
+/* So many changed data blocks take a few milliseconds to be brought into the
+ * space map when the transaction closes, and nothing else is done meanwhile. */
+#define MANY_DATA_CHANGES (8u << 10)
 
-/* A transaction that grows beyond a quarter of the cache is committed; one that
- * reaches half of it while another is on its way has to wait for that
- * (B-COMMIT-7). */
+/* Beyond a quarter of the cache, @nr_times. */
+static bool has_grown(const struct tp_pool *pool, unsigned nr_times)
+{
+	return tpi_cache_nr_dirty(pool->cache) >=
+		       nr_times * (tpi_cache_limit(pool->cache) / 4) ||
+	       tpi_data_sm_nr_changes(pool->metadata.data_sm) >=
+		       nr_times * MANY_DATA_CHANGES;
+}
+
+/* A transaction that has grown is committed; one that has grown twice as far
+ * while another is on its way has to wait for that (B-COMMIT-7). */
 static bool is_too_big(struct tp_pool *pool)
 {
-	size_t nr_dirty, limit, nr_data;
-
 	if (pool->mode == TP_MODE_FAILED)
 		return false; /* there is no metadata any more */
-	nr_dirty = tpi_cache_nr_dirty(pool->cache);
-	limit = tpi_cache_limit(pool->cache);
-	nr_data = tpi_data_sm_nr_changes(pool->metadata.data_sm);
-	if (nr_dirty >= limit / 4 || nr_data >= MANY_DATA_CHANGES)
+	if (has_grown(pool, 1))
 		tpi_commit_want(pool);
 
-	return tpi_commit_is_busy(&pool->commit) &&
-	       (nr_dirty >= limit / 2 || nr_data >= 2 * MANY_DATA_CHANGES);
+	return tpi_commit_is_busy(&pool->commit) && has_grown(pool, 2);
+}
+
+static void hold(struct tp_pool *pool, struct tpi_task *task)
+{
+	tpi_list_del(&task->entry);
+	tpi_list_add_tail(&pool->change_waiters, &task->entry);
 }
 
 bool tpi_is_held(struct tp_pool *pool, bool changing, struct tpi_task *task)
@@ -112,8 +121,17 @@ bool tpi_is_held(struct tp_pool *pool, bool changing, struct tpi_task *task)
 	if (!pool->aborting &&
 	    !(changing && (pool->changes_held || is_too_big(pool))))
 		return false;
-	tpi_list_del(&task->entry);
-	tpi_list_add_tail(&pool->change_waiters, &task->entry);
+	hold(pool, task);
+
+	return true;
+}
+
+bool tpi_makes_way(struct tp_pool *pool, struct tpi_task *task)
+{
+	if (!has_grown(pool, 1))
+		return false;
+	hold(pool, task);
+	tpi_commit_want(pool);
 
 	return true;
 }

@@ -41,6 +41,10 @@ void tpi_quiet_look(struct tp_pool *pool);
  */
 bool tpi_is_held(struct tp_pool *pool, bool changing, struct tpi_task *task);
 
+/* The same for what can wait, and can commit: has the transaction grown so far
+ * that more would only keep others waiting when it closes? */
+bool tpi_makes_way(struct tp_pool *pool, struct tpi_task *task);
+
 /* Nothing may be changed until as many releases. */
 void tpi_hold_changes(struct tp_pool *pool);
 void tpi_release_changes(struct tp_pool *pool);
