@@ -39,7 +39,7 @@ static bool is_plausible(const struct run *run, const struct io *io)
 	if (bio->status == -ECANCELED)
 		return run->is_closing;
 
-	return bio->status == -EIO && run->mode > TP_MODE_OUT_OF_DATA_SPACE;
+	return bio->status == -EIO && io->met_refusal;
 }
 
 static bool was_flush(const struct tp_bio *bio)
@@ -49,9 +49,9 @@ static bool was_flush(const struct tp_bio *bio)
 }
 
 /* In read-only modes a discard succeeds without effect (B-DISC-14). */
-static bool is_maybe(const struct run *run, const struct tp_bio *bio)
+static bool is_maybe(const struct io *io)
 {
-	return bio->op == TP_DISCARD && run->mode > TP_MODE_OUT_OF_DATA_SPACE;
+	return io->bio.op == TP_DISCARD && io->met_refusal;
 }
 
 static void note_end(struct run *run, struct io *io)
@@ -65,8 +65,7 @@ static void note_end(struct run *run, struct io *io)
 			 io->bio.status);
 	if (was_flush(&io->bio))
 		order_flushed(&run->order, io->nr_requests, run->verdict);
-	history_get(&run->oracle->history, io->number)->maybe =
-		is_maybe(run, &io->bio);
+	history_get(&run->oracle->history, io->number)->maybe = is_maybe(io);
 	oracle_end(run->oracle, io->number, io->bio.status, io->buffer,
 		   run->verdict);
 }
@@ -157,6 +156,7 @@ static void submit(struct run *run, struct io *io, struct tp_thin *thin,
 	trace_submit(run->trace, io->number, operation);
 	prepare(run, io, operation);
 	io->busy = true;
+	io->met_refusal = run_refuses_changes(run);
 	run->nr_in_flight[io->queue]++;
 	run->stats->nr_operations++;
 	if (run->mode == TP_MODE_OUT_OF_DATA_SPACE)

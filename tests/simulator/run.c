@@ -299,6 +299,13 @@ static void on_event(void *context, const struct tp_event *event)
 		check_abort(run, event->mode);
 	}
 	run->mode = event->mode;
+	for (unsigned i = 0; i < NR_IOS; i++)
+		run->ios[i].met_refusal |= run_refuses_changes(run);
+}
+
+bool run_refuses_changes(const struct run *run)
+{
+	return run->mode > TP_MODE_OUT_OF_DATA_SPACE;
 }
 
 struct tp_pool_options run_options(struct run *run)

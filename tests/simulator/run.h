@@ -27,6 +27,7 @@ struct io {
 	struct iovec iov;
 	struct run *run;
 	bool busy;
+	bool met_refusal; /* by the pool's mode, at any time of its way */
 	unsigned slot, queue;
 	uint32_t number;      /* the oracle's */
 	uint64_t nr_requests; /* when it was submitted */
@@ -130,6 +131,9 @@ bool run_close_handles(struct run *run, unsigned slot);
 /* One of them is opened anew, with another size. */
 void run_resize(struct run *run, unsigned slot, uint64_t random);
 struct volume *run_volume(const struct run *run, unsigned slot);
+
+/* The pool's mode is one in which nothing may be changed. */
+bool run_refuses_changes(const struct run *run);
 
 /* Nothing is wrong so far, and the power is on. */
 static inline bool is_going(const struct run *run)
