@@ -241,7 +241,9 @@ START_TEST(test_a_big_one_is_released_with_the_smallest_cache)
 	release_slowly();
 	ck_assert_uint_eq(world_status(&w).held_root, 0);
 	ck_assert_uint_eq(world_status(&w).nr_thins, 1);
+	ck_ok(tp_pool_suspend(w.pool)); /* nothing is written meanwhile */
 	cut = snapshot_of(&w.metadata);
+	ck_ok(tp_pool_resume(w.pool, NULL));
 	world_until(&w, used_after_commit() == BIG_BLOCKS);
 	world_close(&w);
 	world_check(&w);
