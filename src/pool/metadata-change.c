@@ -112,10 +112,18 @@ bool tpi_metadata_has_room(const struct tpi_metadata *md, unsigned nr_changes)
 	return is_free(md, nr_changes * tpi_metadata_change_blocks(md));
 }
 
+/* Of many, most find the upper nodes of their paths copied already: a leaf of
+ * each tree is left, and less than another node. */
+#define SNAPSHOTS_APART 16u
+#define SNAPSHOT_BLOCKS 3u
+
 bool tpi_metadata_has_snapshot_room(const struct tpi_metadata *md, size_t nr)
 {
+	size_t nr_apart = tpi_min(nr - 1, (size_t)SNAPSHOTS_APART);
+
 	return is_free(md, tpi_metadata_change_blocks(md) +
-				   (nr - 1) * TPI_CHANGE_BLOCKS_MIN);
+				   nr_apart * TPI_CHANGE_BLOCKS_MIN +
+				   (nr - 1 - nr_apart) * SNAPSHOT_BLOCKS);
 }
 
 static int refuse_full(void)
