@@ -12,11 +12,12 @@
  * device may have dropped what it could not write.  So it is kept of each thin
  * whether writes have ended since a flush that ended well began, and a failure
  * marks all of those (B-FLUSH-10), and the ones in flight as soon as they end
- * well: the device may have ended them before.  For the same reason a transaction that it
- * was not asked for, but whose new blocks it may have lost, is given up (F-06);
- * and two flushes that are under way together, a commit's and one that was asked
- * for, end together, and fail together: what one of them has dropped the other
- * reports as flushed, and which of them the device ended first is not known.
+ * well: the device may have ended them before.  For the same reason a
+ * transaction that it was not asked for, but whose new blocks it may have lost,
+ * is given up (F-06); and two flushes that are under way together, a commit's
+ * and one that was asked for, end together, and fail together: what one of them
+ * has dropped the other reports as flushed, and which of them the device ended
+ * first is not known.
  */
 #include <stdlib.h>
 
