@@ -31,9 +31,10 @@ struct tpi_bio {
 
 	/* The rest of the range, in bytes of the thin. */
 	uint64_t position, end;
-	unsigned nr_parts;     /* sent, or being prepared, and not ended */
-	int error;             /* the first one */
-	unsigned device_flags; /* of the requests that it is sent in */
+	uint64_t space_awaited; /* a transaction that may free some, or 0 */
+	unsigned nr_parts;      /* sent, or being prepared, and not ended */
+	int error;              /* the first one */
+	unsigned device_flags;  /* of the requests that it is sent in */
 	uint8_t stage;
 	bool begun; /* counted among the writes under way */
 	struct tpi_fragment fragment;

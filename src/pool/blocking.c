@@ -62,11 +62,10 @@ static int wait_for(struct tp_queue *queue, struct tp_thin *thin,
 	tpi_assert(done);
 	if (bio->status)
 		return tpi_error(bio->status,
-				 "%s of %llu bytes at %llu of thin %llu: %s",
+				 "%s of %llu bytes at %llu of thin %u: %s",
 				 name_of(bio->op),
 				 (unsigned long long)bio->length,
-				 (unsigned long long)bio->offset,
-				 (unsigned long long)thin->state->tree.id,
+				 (unsigned long long)bio->offset, thin->id,
 				 tp_strerror(bio->status));
 
 	return 0;

@@ -62,6 +62,13 @@ void tpi_deletion_start(struct tp_pool *pool)
 	tpi_loop_ready(&pool->loop, &deletion->task);
 }
 
+bool tpi_deletion_goes_on(const struct tp_pool *pool)
+{
+	const struct tpi_deletion *deletion = pool->deletion;
+
+	return deletion->running && tpi_list_empty(&deletion->retry.entry);
+}
+
 void tpi_deletion_reset(struct tp_pool *pool)
 {
 	struct tpi_deletion *deletion = pool->deletion;
@@ -174,6 +181,21 @@ static void retry(struct tpi_timer *timer)
 	tpi_loop_ready(&deletion->pool->loop, &deletion->task);
 }
 
+static void stop(struct tpi_deletion *deletion)
+{
+	deletion->running = false;
+	tpi_space_look(deletion->pool);
+}
+
+static void wait_for_memory(struct tpi_deletion *deletion)
+{
+	struct tp_pool *pool = deletion->pool;
+
+	tpi_timer_set(&pool->loop, &deletion->retry,
+		      tpi_loop_now(&pool->loop) + RETRY_NS);
+	tpi_space_look(pool);
+}
+
 static void run(struct tpi_task *task)
 {
 	struct tpi_deletion *deletion =
@@ -184,7 +206,7 @@ static void run(struct tpi_task *task)
 	if (tpi_is_held(pool, true, task))
 		return;
 	if (!tpi_mode_can_commit(pool) || pool->closing) {
-		deletion->running = false;
+		stop(deletion);
 		return;
 	}
 	if (tpi_makes_way(pool, task))
@@ -199,8 +221,7 @@ static void run(struct tpi_task *task)
 	else if (r == -EAGAIN)
 		tpi_loop_await_block(&pool->loop, task);
 	else if (r == -ENOMEM)
-		tpi_timer_set(&pool->loop, &deletion->retry,
-			      tpi_loop_now(&pool->loop) + RETRY_NS);
+		wait_for_memory(deletion);
 	else
-		deletion->running = false;
+		stop(deletion);
 }

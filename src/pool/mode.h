@@ -146,6 +146,9 @@ unsigned tpi_deletion_nodes(const struct tp_pool *pool, unsigned most);
  * tpi_metadata_delete_thin. */
 int tpi_deletion_delete(struct tp_pool *pool, uint64_t id, unsigned most);
 
+/* Is one being emptied, so that there will be more free blocks soon? */
+bool tpi_deletion_goes_on(const struct tp_pool *pool);
+
 /* Rolled back: start over. */
 void tpi_deletion_reset(struct tp_pool *pool);
 

@@ -72,6 +72,7 @@ struct tp_thin {
 	struct tpi_list entry; /* in the state's handles */
 	struct tp_pool *pool;
 	struct tpi_thin_state *state;
+	uint32_t id;            /* the state's, for any thread to read */
 	unsigned slot;          /* its number in ports */
 	uint64_t size;          /* bytes */
 	unsigned logical_block; /* bytes; of its origin too */
@@ -166,8 +167,7 @@ struct tp_pool {
 	struct tpi_timer thin_timer; /* of handles with a time of their own */
 	uint64_t out_of_space_since; /* ns */
 	struct tpi_list no_space;    /* bios that wait for space */
-	uint64_t space_awaited; /* a transaction that may free some, or 0 */
-	tp_dblock nr_trimming;  /* blocks that are free, and being trimmed */
+	tp_dblock nr_trimming; /* blocks that are free, and being trimmed */
 	struct tpi_rollback *rollback;
 
 	/* Preparations and what they need. */

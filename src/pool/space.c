@@ -2,11 +2,11 @@
  * space.c - running out of data space, and of metadata space (B-OODS, B-META,
  * B-LWM).
  *
- * A bio that finds no free block waits here.  What has been freed and is not
- * settled yet may still help, so a commit is asked for and waited out before
- * the pool says that it is out of space (B-OODS-1).  From then on bios wait, or
- * end at once, as the host chose for the pool or for the handle, until blocks are
- * freed or the time is up.
+ * A bio that finds no free block waits here.  What was freed before it came and
+ * is not settled yet may still help, so a commit is asked for and waited out
+ * before the pool says that it is out of space (B-OODS-1).  From then on bios
+ * wait, or end when that is waited out too, as the host chose for the pool or for
+ * the handle, until blocks are freed or the time is up.
  */
 #include "pool/bio.h"
 #include "pool/event.h"
@@ -39,6 +39,32 @@ void tpi_space_end_waiting(struct tp_pool *pool, const struct tp_thin *thin,
 	}
 }
 
+/*---------------------------- what is on its way ---------------------------*/
+
+/* Whatever was freed before the bio came is settled, or nothing was.  What is
+ * being emptied counts as freed. */
+static bool has_been_awaited(const struct tp_pool *pool, struct tpi_bio *room)
+{
+	const struct tpi_metadata *md = &pool->metadata;
+
+	if (tpi_deletion_goes_on(pool)) {
+		room->space_awaited = 0;
+		return false;
+	}
+	if (!room->space_awaited)
+		room->space_awaited = md->changed ? md->transaction
+						  : md->transaction - 1;
+
+	return pool->commit.settled >= room->space_awaited &&
+	       !tpi_settle_is_passing_down(pool) && !tpi_trim_is_busy(pool);
+}
+
+static void settle_what_was_freed(struct tp_pool *pool)
+{
+	if (pool->metadata.changed)
+		tpi_commit_want(pool);
+}
+
 /*---------------------------- who may wait ---------------------------------*/
 
 /* Of a handle with a time of its own: up to when its writes wait. */
@@ -52,6 +78,13 @@ static uint64_t deadline(const struct tp_pool *pool, const struct tp_thin *thin)
 		return UINT64_MAX;
 
 	return pool->out_of_space_since + (uint64_t)ms * 1000000u;
+}
+
+/* A blocking call in a host-driven pool would wait for its own caller. */
+static bool would_wait_for_itself(const struct tp_pool *pool,
+				  const struct tpi_bio *room)
+{
+	return pool->host_driven && room->queue->internal;
 }
 
 /* The pool is out of space. */
@@ -79,7 +112,23 @@ static void set_thin_timer(struct tp_pool *pool, const struct tp_thin *thin)
 		tpi_timer_set(&pool->loop, timer, when);
 }
 
-static void end_those_whose_time_is_up(struct tp_pool *pool)
+/* The pool is out of space: true if the bio waits on. */
+static bool waits_on(struct tp_pool *pool, struct tpi_bio *room)
+{
+	if (room->thin->closing)
+		return false;
+	if (may_wait(pool, room->thin) && !would_wait_for_itself(pool, room)) {
+		set_thin_timer(pool, room->thin);
+		return true;
+	}
+	if (has_been_awaited(pool, room))
+		return false;
+	settle_what_was_freed(pool);
+
+	return true;
+}
+
+static void end_those_who_may_not_wait(struct tp_pool *pool)
 {
 	struct tpi_list *entry, *following;
 
@@ -87,10 +136,8 @@ static void end_those_whose_time_is_up(struct tp_pool *pool)
 	{
 		struct tp_bio *bio = tpi_bio_of_task(entry);
 
-		if (may_wait(pool, tpi_bio(bio)->thin)) {
-			set_thin_timer(pool, tpi_bio(bio)->thin);
+		if (waits_on(pool, tpi_bio(bio)))
 			continue;
-		}
 		tpi_list_del(entry);
 		tpi_bio_fail(bio, -ENOSPC);
 	}
@@ -102,7 +149,7 @@ static void time_of_thins_is_up(struct tpi_timer *timer)
 		tpi_container_of(timer, struct tp_pool, thin_timer);
 
 	if (pool->mode == TP_MODE_OUT_OF_DATA_SPACE)
-		end_those_whose_time_is_up(pool);
+		end_those_who_may_not_wait(pool);
 }
 
 /*---------------------------- out of data space ----------------------------*/
@@ -118,7 +165,7 @@ static void time_is_up(struct tpi_timer *timer)
 				"for it end, and later ones fail at once");
 	pool->error_if_no_space = true;
 	tpi_event_raise(pool, TP_EVENT_NO_SPACE_TIMEOUT, pool->mode);
-	end_those_whose_time_is_up(pool);
+	end_those_who_may_not_wait(pool);
 }
 
 static void start_timer(struct tp_pool *pool)
@@ -150,15 +197,24 @@ static void leave(struct tp_pool *pool)
 	tpi_mode_set(pool, TP_MODE_WRITE);
 }
 
-/* Whatever was freed up to now is settled, or nothing was. */
-static bool has_been_awaited(struct tp_pool *pool)
+/* There are free blocks. */
+static void go_on(struct tp_pool *pool)
 {
-	if (!pool->space_awaited)
-		pool->space_awaited = pool->metadata.changed
-					      ? pool->metadata.transaction
-					      : pool->metadata.transaction - 1;
+	struct tpi_list *entry, *following;
 
-	return pool->commit.settled >= pool->space_awaited;
+	leave(pool);
+	tpi_list_each(entry, following, &pool->no_space)
+	{
+		tpi_bio(tpi_bio_of_task(entry))->space_awaited = 0;
+	}
+	tpi_loop_ready_all(&pool->loop, &pool->no_space);
+}
+
+/* The first came before the others. */
+static bool first_has_been_awaited(const struct tp_pool *pool)
+{
+	return has_been_awaited(pool,
+				tpi_bio(tpi_bio_of_task(pool->no_space.next)));
 }
 
 void tpi_space_look(struct tp_pool *pool)
@@ -168,40 +224,27 @@ void tpi_space_look(struct tp_pool *pool)
 
 	if (!wanted || pool->aborting || pool->mode > TP_MODE_OUT_OF_DATA_SPACE)
 		return;
-	if (tpi_data_sm_nr_free(pool->metadata.data_sm)) {
-		pool->space_awaited = 0;
-		leave(pool);
-		tpi_loop_ready_all(&pool->loop, &pool->no_space);
-	} else if (pool->mode == TP_MODE_WRITE) {
-		if (!has_been_awaited(pool))
-			tpi_commit_want(pool);
-		else if (!tpi_settle_is_passing_down(pool) &&
-			 !tpi_trim_is_busy(pool))
-			enter(pool);
-	}
-}
-
-/* A blocking call in a host-driven pool would wait for its own caller. */
-static bool would_wait_for_itself(const struct tp_pool *pool,
-				  const struct tpi_bio *room)
-{
-	return pool->host_driven && room->queue->internal;
+	if (tpi_data_sm_nr_free(pool->metadata.data_sm))
+		go_on(pool);
+	else if (pool->mode == TP_MODE_OUT_OF_DATA_SPACE)
+		end_those_who_may_not_wait(pool);
+	else if (first_has_been_awaited(pool))
+		enter(pool);
+	else
+		settle_what_was_freed(pool);
 }
 
 void tpi_space_wait(struct tp_pool *pool, struct tp_bio *bio)
 {
-	struct tpi_bio *room = tpi_bio(bio);
-
 	if (pool->mode == TP_MODE_OUT_OF_DATA_SPACE &&
-	    (!may_wait(pool, room->thin) || room->thin->closing ||
-	     would_wait_for_itself(pool, room))) {
+	    !waits_on(pool, tpi_bio(bio))) {
 		tpi_bio_fail(bio, -ENOSPC);
 		return;
 	}
 	tpi_bio_park(bio, &pool->no_space);
-	if (pool->mode == TP_MODE_OUT_OF_DATA_SPACE)
-		set_thin_timer(pool, room->thin);
-	tpi_space_look(pool);
+	if (pool->mode != TP_MODE_OUT_OF_DATA_SPACE ||
+	    tpi_data_sm_nr_free(pool->metadata.data_sm))
+		tpi_space_look(pool);
 }
 
 /*---------------------------- low water ------------------------------------*/

@@ -389,6 +389,7 @@ static int add_handle(struct tpi_thin_state *state, struct open_call *open)
 		tpi_statistics_move(&pool->statistics.io, &state->statistics);
 	open->thin->pool = pool;
 	open->thin->state = state;
+	open->thin->id = (uint32_t)open->id;
 	tpi_list_add_tail(&state->handles, &open->thin->entry);
 	pool->nr_handles++;
 
@@ -573,7 +574,7 @@ static int refuse_close(struct tp_pool *pool, struct tp_thin *thin, unsigned nr)
 	return tpi_error(-EBUSY,
 			 "%u bios of thin %llu are not reaped: poll their "
 			 "queues, and close it again",
-			 nr, (unsigned long long)thin->state->tree.id);
+			 nr, (unsigned long long)thin->id);
 }
 
 static int close_step(struct tpi_call *call)

@@ -17,12 +17,18 @@
 static struct world w;
 static struct tp_device *data;
 
-static void begin(int kind)
+static void begin_on(int kind, uint64_t data_bytes, unsigned flags)
 {
 	world_make_sized(&w, kind, 16 * MIB, MIB, NULL);
-	data = forgetful_device(2 * THIN_BYTES);
+	w.options.flags |= flags;
+	data = forgetful_device(data_bytes);
 	ck_ok(tp_pool_format(w.metadata.device, data, NULL));
 	ck_ok(tp_pool_open(w.metadata.device, data, &w.options, &w.pool));
+}
+
+static void begin(int kind)
+{
+	begin_on(kind, 2 * THIN_BYTES, 0);
 }
 
 static void end(void)
@@ -90,6 +96,28 @@ START_TEST(test_a_big_thin_is_gone_at_once_and_its_space_comes_back)
 	ck_assert_uint_eq(thin_mapped(thin), 0);
 	ck_ok(tp_thin_close(thin));
 	world_until(&w, used_after_commit() == 0);
+	end();
+}
+END_TEST
+
+/* B-OODS-7, F-16: a write that waits for no more than what is being freed. */
+START_TEST(test_a_write_to_a_full_pool_waits_for_a_big_thin_to_be_emptied)
+{
+	uint64_t all = NR_BLOCKS / RUN_BLOCKS * RUN_BLOCKS;
+	char sector[512] = { 1 };
+	struct tp_thin *thin;
+
+	begin_on(_i, all * WORLD_BLOCK, TP_POOL_ERROR_IF_NO_SPACE);
+	fill(1);
+	thin = world_new_thin(&w, 2, THIN_BYTES);
+	ck_assert_int_eq(tp_thin_write(thin, sector, 512, 0, 0), -ENOSPC);
+	ck_ok(tp_pool_delete_thin(w.pool, 1));
+	for (unsigned i = 0; i < 64; i++)
+		ck_ok(tp_thin_write(thin, sector, 512,
+				    i * (uint64_t)WORLD_BLOCK, 0));
+	ck_assert_int_eq(world_status(&w).mode, TP_MODE_WRITE);
+	world_until(&w, used_after_commit() == 64);
+	ck_ok(tp_thin_close(thin));
 	end();
 }
 END_TEST
@@ -178,6 +206,7 @@ int main(void)
 	return RUN_TESTS(
 		"deletion", NR_KINDS,
 		test_a_big_thin_is_gone_at_once_and_its_space_comes_back,
+		test_a_write_to_a_full_pool_waits_for_a_big_thin_to_be_emptied,
 		test_a_snapshot_of_a_big_thin_that_is_deleted_keeps_its_blocks,
 		test_a_deletion_that_power_cut_short_is_carried_on,
 		test_a_deletion_that_a_mode_held_up_is_carried_on);

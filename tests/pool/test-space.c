@@ -100,7 +100,7 @@ START_TEST(test_with_the_error_policy_a_full_pool_says_so_at_once)
 END_TEST
 
 /* DSC-19, R-44, B-COMMIT-5, B-OODS-7, DEL-07: discard or delete is a way out by
- * itself. */
+ * itself, for the very next write. */
 START_TEST(test_freeing_space_returns_the_pool_to_write_mode)
 {
 	for (unsigned i = 0; i < 2; i++) {
@@ -116,13 +116,47 @@ START_TEST(test_freeing_space_returns_the_pool_to_write_mode)
 			thin = world_open_thin(&w, 1, THIN_BYTES);
 		} else {
 			ck_ok(tp_thin_discard(thin, 0, DATA_BYTES));
-			ck_ok(tp_thin_flush(thin));
 		}
-		world_until(&w, mode() == TP_MODE_WRITE);
-		world_until(&w, !world_used(&w));
 		ck_ok(write_block(thin, 5, 2));
+		ck_assert_int_eq(mode(), TP_MODE_WRITE);
+		ck_assert_uint_eq(world_used(&w), 1);
 		end_with(thin);
 	}
+}
+END_TEST
+
+/* B-OODS-7, B-DISC-10: what was freed before it came; not what others free
+ * later. */
+START_TEST(test_a_write_that_may_not_wait_waits_for_what_was_freed)
+{
+	struct tp_thin *thin = begin_small(_i, TP_POOL_ERROR_IF_NO_SPACE);
+	struct tp_queue *queue;
+	struct io ios[2];
+
+	/* The mode changes faster than a handler can look at it. */
+	ck_ok(tp_pool_set_event_handler(w.pool, NULL, NULL));
+	ck_ok(tp_queue_create(w.pool, 4, &queue));
+	thin_fill(thin, 0, DATA_BYTES, 1);
+	ck_assert_int_eq(write_block(thin, NR_BLOCKS, 2), -ENOSPC);
+	observer_hold(&w.data, OPS(TP_DISCARD));
+	ck_ok(tp_thin_discard(thin, 0, WORLD_BLOCK));
+	for (unsigned i = 0; i < 2; i++) {
+		io_init(&ios[i], TP_WRITE, block,
+			(NR_BLOCKS + i) * (uint64_t)WORLD_BLOCK, WORLD_BLOCK,
+			0);
+		io_submit(&ios[i], queue, thin);
+	}
+	world_until(&w, w.data.nr_held == 1);
+	world_idle(&w);
+	tp_queue_poll(queue, 0);
+	ck_assert_uint_eq(ios[0].nr_ended + ios[1].nr_ended, 0);
+
+	/* There is one block for two. */
+	observer_release(&w.data);
+	ck_ok(io_wait(&w, &ios[0], queue));
+	ck_assert_int_eq(io_wait(&w, &ios[1], queue), -ENOSPC);
+	tp_queue_destroy(queue);
+	end_with(thin);
 }
 END_TEST
 
@@ -828,6 +862,7 @@ int main(void)
 		"space", NR_KINDS,
 		test_with_the_error_policy_a_full_pool_says_so_at_once,
 		test_freeing_space_returns_the_pool_to_write_mode,
+		test_a_write_that_may_not_wait_waits_for_what_was_freed,
 		test_writes_wait_for_space_and_then_finish,
 		test_writes_that_waited_too_long_fail,
 		test_closing_ends_writes_that_wait_for_space,
