@@ -1,0 +1,197 @@
+/*
+ * memory-store.c - a device in memory: what is asked is done at once, and told
+ * by poll.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "store.h"
+
+struct memory_store {
+	struct store store;
+	char *pages;
+};
+
+/* A channel of the device, for the library or for a lane of ours. */
+struct channel {
+	struct lane lane;
+	struct memory_store *memory;
+	struct tp_device_request *first, **last;
+};
+
+static struct channel *new_channel(struct memory_store *memory)
+{
+	struct channel *channel = allocate(sizeof(*channel));
+
+	channel->memory = memory;
+	channel->last = &channel->first;
+
+	return channel;
+}
+
+static int open_channel(void *context, int event_fd, int inline_only,
+			void **result)
+{
+	*result = new_channel(context);
+
+	return 0;
+}
+
+static void copy(char *place, const struct tp_device_request *request)
+{
+	for (int i = 0; i < request->iovcnt; i++) {
+		const struct iovec *iov = &request->iov[i];
+
+		if (request->op == TP_READ)
+			memcpy(iov->iov_base, place, iov->iov_len);
+		else
+			memcpy(place, iov->iov_base, iov->iov_len);
+		place += iov->iov_len;
+	}
+}
+
+static void perform(char *pages, const struct tp_device_request *request)
+{
+	switch (request->op) {
+	case TP_READ:
+	case TP_WRITE:
+		copy(pages + request->offset, request);
+		break;
+	case TP_WRITE_ZEROES:
+		memset(pages + request->offset, 0, request->length);
+		break;
+	case TP_DISCARD:
+	case TP_FLUSH:
+		break;
+	}
+}
+
+static void submit(void *context, struct tp_device_request *request)
+{
+	struct channel *channel = context;
+
+	perform(channel->memory->pages, request);
+	request->device_room[0] = NULL;
+	*channel->last = request;
+	channel->last = (struct tp_device_request **)&request->device_room[0];
+}
+
+static unsigned poll_channel(void *context, unsigned max)
+{
+	struct channel *channel = context;
+	unsigned nr = 0;
+
+	while (channel->first && nr < max) {
+		struct tp_device_request *request = channel->first;
+
+		channel->first = request->device_room[0];
+		if (!channel->first)
+			channel->last = &channel->first;
+		request->done(request, 0);
+		nr++;
+	}
+
+	return nr;
+}
+
+static int arm(void *context)
+{
+	return ((struct channel *)context)->first != NULL;
+}
+
+static uint64_t size(void *context)
+{
+	return ((struct memory_store *)context)->store.size_bytes;
+}
+
+/*---------------------------- raw ------------------------------------------*/
+
+static void request_done(struct tp_device_request *request, int status)
+{
+	struct slot *slot = request->context;
+
+	slot->ended(slot);
+}
+
+static void lane_submit(struct lane *lane, struct slot *slot)
+{
+	slot->part = (struct iovec){ slot->iov.iov_base, slot->length };
+	slot->request = (struct tp_device_request){
+		.op = slot->op,
+		.offset = slot->offset,
+		.length = slot->length,
+		.iov = &slot->part,
+		.iovcnt = 1,
+		.done = request_done,
+		.context = slot,
+	};
+	submit(lane, &slot->request);
+}
+
+/* Not more than there are now: what these submit is for the next time. */
+static void lane_reap(struct lane *lane)
+{
+	poll_channel(lane, 32);
+}
+
+static void lane_close(struct lane *lane)
+{
+	free(lane);
+}
+
+static struct lane *lane_open(struct target *target, unsigned depth)
+{
+	static const struct lane_ops ops = {
+		.submit = lane_submit,
+		.reap = lane_reap,
+		.close = lane_close,
+	};
+	struct channel *channel = new_channel((struct memory_store *)target);
+
+	channel->lane.ops = &ops;
+
+	return &channel->lane;
+}
+
+/*---------------------------- open and close -------------------------------*/
+
+static struct tp_device *new_device(struct memory_store *memory)
+{
+	const struct tp_device_async_ops ops = {
+		TP_DEVICE_ASYNC_OPS_INIT,
+		.features = TP_DEVICE_FUA | TP_DEVICE_NO_CACHE |
+			    TP_DEVICE_DISCARD | TP_DEVICE_WRITE_ZEROES,
+		.open_channel = open_channel,
+		.close_channel = free,
+		.submit = submit,
+		.poll = poll_channel,
+		.arm = arm,
+		.size = size,
+	};
+	struct tp_device *device;
+
+	check(tp_device_new_async(&ops, memory, &device), "device");
+
+	return device;
+}
+
+static void close_memory(struct store *store)
+{
+	free(store);
+}
+
+struct store *open_memory_store(uint64_t size_bytes)
+{
+	struct memory_store *memory = allocate(sizeof(*memory));
+
+	memory->pages = allocate_pages(size_bytes);
+	memory->store.size_bytes = size_bytes;
+	memory->store.raw.open = lane_open;
+	memory->store.is_memory = true;
+	memory->store.close = close_memory;
+	memory->store.data = new_device(memory);
+	check(tp_device_open_memory(METADATA_BYTES, &memory->store.metadata),
+	      "metadata");
+
+	return &memory->store;
+}

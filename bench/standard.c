@@ -1,0 +1,192 @@
+/*
+ * standard.c - the rows of the standard set, and their goals.
+ *
+ * What is compared with "raw" does on the device what the job does on a thin
+ * over it, or the least that the job must do: who breaks sharing reads a block
+ * and writes one.
+ */
+#include "row.h"
+
+#define MAPPED_BYTES (1 * GIB)
+#define FRESH_BYTES (4 * GIB) /* in memory; of files there is less */
+#define SHARED_BYTES (2 * GIB)
+#define FILE_BYTES (512 * MIB)
+
+#define MEMORY_RUN_NS 300000000u
+#define FILE_RUN_NS 500000000u
+
+#define BLOCK ((uint32_t)BLOCK_BYTES)
+
+#define READ_4K .steps = { { TP_READ, 4096 } }, .nr_steps = 1
+#define WRITE_4K .steps = { { TP_WRITE, 4096 } }, .nr_steps = 1
+#define READ_1M .steps = { { TP_READ, MIB } }, .nr_steps = 1
+#define WRITE_BLOCK .steps = { { TP_WRITE, BLOCK } }, .nr_steps = 1
+#define COPY_BLOCK                                                             \
+	.steps = { { TP_READ, BLOCK }, { TP_WRITE, BLOCK } }, .nr_steps = 2
+#define WRITE_AND_FLUSH                                                        \
+	.steps = { { TP_WRITE, 4096 }, { TP_FLUSH, 0 } }, .nr_steps = 2
+
+/* Where, how often and for how long. */
+#define ANYWHERE(size, nr, ns)                                                 \
+	.is_random = true, .stride = 4096, .size_bytes = (size),               \
+	.depth = (nr), .run_ns = (ns)
+#define EACH_BLOCK(size, nr)                                                   \
+	.is_random = true, .stride = BLOCK, .size_bytes = (size), .depth = (nr)
+#define IN_ORDER(bytes, size, nr, ns)                                          \
+	.stride = (bytes), .size_bytes = (size), .depth = (nr), .run_ns = (ns)
+
+#define RAW .is_raw = true, .threads = 1
+#define FRESH .state = STATE_FRESH, .threads = 1
+#define MAPPED .state = STATE_MAPPED, .threads = 1
+#define SHARED .state = STATE_SHARED, .threads = 1
+#define NESTED .state = STATE_NESTED, .threads = 1
+
+/* The usual: the same work, on the device and on a thin in this state. */
+#define RAW_AND(state, ...)                                                    \
+	.base = { RAW, __VA_ARGS__ }, .job = { state, __VA_ARGS__ }
+
+#define IN_MEMORY(nr) ANYWHERE(MAPPED_BYTES, nr, MEMORY_RUN_NS)
+#define IN_FILE(nr) ANYWHERE(FILE_BYTES, nr, FILE_RUN_NS)
+
+const struct row standard_rows[] = {
+	/* Mapped. */
+	{ "memory/random-read-1", "4 KiB random read, mapped, depth 1", MEMORY,
+	  RAW_AND(MAPPED, READ_4K, IN_MEMORY(1)), .goal = GOAL_COST,
+	  .bound = 60 },
+	{ "memory/random-read-32", "4 KiB random read, mapped, depth 32",
+	  MEMORY, RAW_AND(MAPPED, READ_4K, IN_MEMORY(32)), .goal = GOAL_COST,
+	  .bound = 60 },
+	{ "memory/random-write-1", "4 KiB random write, mapped, depth 1",
+	  MEMORY, RAW_AND(MAPPED, WRITE_4K, IN_MEMORY(1)), .goal = GOAL_COST,
+	  .bound = 60 },
+	{ "memory/random-write-32", "4 KiB random write, mapped, depth 32",
+	  MEMORY, RAW_AND(MAPPED, WRITE_4K, IN_MEMORY(32)), .goal = GOAL_COST,
+	  .bound = 60 },
+	{ "memory/two-threads-read", "random reads, 2 threads beside 1", MEMORY,
+	  .base = { MAPPED, READ_4K, IN_MEMORY(32) },
+	  .job = { .state = STATE_MAPPED,
+		   .threads = 2,
+		   READ_4K,
+		   IN_MEMORY(32) },
+	  .goal = GOAL_RATE, .bound = 1.9 },
+	{ "memory/two-threads-write", "random writes, 2 threads beside 1",
+	  MEMORY, .base = { MAPPED, WRITE_4K, IN_MEMORY(32) },
+	  .job = { .state = STATE_MAPPED,
+		   .threads = 2,
+		   WRITE_4K,
+		   IN_MEMORY(32) },
+	  .goal = GOAL_RATE, .bound = 1.9 },
+	{ "memory/two-threads-raw",
+	  "random reads of the device itself, the "
+	  "same",
+	  MEMORY, .base = { RAW, READ_4K, IN_MEMORY(32) },
+	  .job = { .is_raw = true, .threads = 2, READ_4K, IN_MEMORY(32) },
+	  .goal = GOAL_RATE },
+	{ "memory/nested-read",
+	  "random reads of 1,000 nested snapshots, beside "
+	  "none",
+	  MEMORY, .base = { MAPPED, READ_4K, IN_MEMORY(32) },
+	  .job = { NESTED, READ_4K, IN_MEMORY(32) }, .goal = GOAL_RATE,
+	  .bound = 0.97 },
+	{ "tmpfs/random-read-32", "4 KiB random read, mapped, depth 32", TMPFS,
+	  RAW_AND(MAPPED, READ_4K, IN_FILE(32)), .goal = GOAL_RATE },
+	{ "tmpfs/random-write-32", "4 KiB random write, mapped, depth 32",
+	  TMPFS, RAW_AND(MAPPED, WRITE_4K, IN_FILE(32)), .goal = GOAL_RATE },
+	{ "disk/random-read-1", "4 KiB random read, mapped, depth 1", DISK,
+	  RAW_AND(MAPPED, READ_4K, IN_FILE(1)), .goal = GOAL_RATE,
+	  .bound = 0.97 },
+	{ "disk/random-read-32", "4 KiB random read, mapped, depth 32", DISK,
+	  RAW_AND(MAPPED, READ_4K, IN_FILE(32)), .goal = GOAL_RATE,
+	  .bound = 0.97 },
+	{ "disk/random-write-1", "4 KiB random write, mapped, depth 1", DISK,
+	  RAW_AND(MAPPED, WRITE_4K, IN_FILE(1)), .goal = GOAL_RATE,
+	  .bound = 0.97 },
+	{ "disk/random-write-32", "4 KiB random write, mapped, depth 32", DISK,
+	  RAW_AND(MAPPED, WRITE_4K, IN_FILE(32)), .goal = GOAL_RATE,
+	  .bound = 0.97 },
+	{ "memory/sequential-read", "1 MiB sequential read, written in order",
+	  MEMORY,
+	  RAW_AND(MAPPED, READ_1M,
+		  IN_ORDER(MIB, MAPPED_BYTES, 4, MEMORY_RUN_NS)),
+	  .goal = GOAL_RATE, .bound = 0.98 },
+	{ "disk/sequential-read", "1 MiB sequential read, written in order",
+	  DISK,
+	  RAW_AND(MAPPED, READ_1M, IN_ORDER(MIB, FILE_BYTES, 4, FILE_RUN_NS)),
+	  .goal = GOAL_RATE, .bound = 0.98 },
+
+	/* Fresh. */
+	{ "memory/first-write-64k", "64 KiB sequential first write", MEMORY,
+	  RAW_AND(FRESH, WRITE_BLOCK, IN_ORDER(BLOCK, FRESH_BYTES, 32, 0)),
+	  .goal = GOAL_RATE, .bound = 0.85 },
+	{ "disk/first-write-64k", "64 KiB sequential first write", DISK,
+	  RAW_AND(FRESH, WRITE_BLOCK, IN_ORDER(BLOCK, FILE_BYTES, 32, 0)),
+	  .goal = GOAL_RATE, .bound = 0.95 },
+	{ "memory/first-write-1", "4 KiB first write, depth 1", MEMORY,
+	  RAW_AND(FRESH, WRITE_4K, EACH_BLOCK(FRESH_BYTES, 1)),
+	  .goal = GOAL_COST, .bound = 700 },
+	{ "memory/first-write-32", "4 KiB first write, depth 32", MEMORY,
+	  RAW_AND(FRESH, WRITE_4K, EACH_BLOCK(FRESH_BYTES, 32)),
+	  .goal = GOAL_COST, .bound = 700 },
+	{ "memory/first-write-host-driven", "the same by a host-driven pool",
+	  MEMORY,
+	  RAW_AND(FRESH, WRITE_4K, EACH_BLOCK(FRESH_BYTES, 32),
+		  .is_host_driven = true),
+	  .goal = GOAL_COST, .bound = 700 },
+	{ "disk/first-write-1", "4 KiB first write, depth 1", DISK,
+	  RAW_AND(FRESH, WRITE_4K, EACH_BLOCK(FILE_BYTES, 1)),
+	  .goal = GOAL_RATE, .bound = 0.90 },
+	{ "disk/first-write-32", "4 KiB first write, depth 32", DISK,
+	  RAW_AND(FRESH, WRITE_4K, EACH_BLOCK(FILE_BYTES, 32)),
+	  .goal = GOAL_RATE, .bound = 0.80 },
+	{ "memory/first-write-zeroing", "the same, zeroing on, beside blocks",
+	  MEMORY, .base = { RAW, WRITE_BLOCK, EACH_BLOCK(FRESH_BYTES, 32) },
+	  .job = { FRESH, WRITE_4K, EACH_BLOCK(FRESH_BYTES, 32),
+		   .is_zeroing = true },
+	  .goal = GOAL_COST, .bound = 700 },
+	{ "disk/first-write-zeroing-1", "depth 1, zeroing on, beside blocks",
+	  DISK, .base = { RAW, WRITE_BLOCK, EACH_BLOCK(FILE_BYTES, 1) },
+	  .job = { FRESH, WRITE_4K, EACH_BLOCK(FILE_BYTES, 1),
+		   .is_zeroing = true },
+	  .goal = GOAL_RATE, .bound = 0.90 },
+	{ "disk/first-write-zeroing-32", "depth 32, zeroing on, beside blocks",
+	  DISK, .base = { RAW, WRITE_BLOCK, EACH_BLOCK(FILE_BYTES, 32) },
+	  .job = { FRESH, WRITE_4K, EACH_BLOCK(FILE_BYTES, 32),
+		   .is_zeroing = true },
+	  .goal = GOAL_RATE, .bound = 0.80 },
+
+	/* Shared. */
+	{ "memory/break-sharing-1",
+	  "4 KiB write breaks sharing, depth 1, "
+	  "beside copying",
+	  MEMORY, .base = { RAW, COPY_BLOCK, EACH_BLOCK(SHARED_BYTES, 1) },
+	  .job = { SHARED, WRITE_4K, EACH_BLOCK(SHARED_BYTES, 1) },
+	  .goal = GOAL_TIME, .bound = 1.15 },
+	{ "memory/break-sharing-32",
+	  "4 KiB write breaks sharing, depth 32, "
+	  "beside copying",
+	  MEMORY, .base = { RAW, COPY_BLOCK, EACH_BLOCK(SHARED_BYTES, 32) },
+	  .job = { SHARED, WRITE_4K, EACH_BLOCK(SHARED_BYTES, 32) },
+	  .goal = GOAL_TIME, .bound = 1.15 },
+	{ "disk/break-sharing-32",
+	  "4 KiB write breaks sharing, depth 32, "
+	  "beside copying",
+	  DISK, .base = { RAW, COPY_BLOCK, EACH_BLOCK(FILE_BYTES, 32) },
+	  .job = { SHARED, WRITE_4K, EACH_BLOCK(FILE_BYTES, 32) },
+	  .goal = GOAL_RATE, .bound = 0.85 },
+
+	/* Flushed. */
+	{ "disk/write-and-flush", "4 KiB write and flush each, mapped", DISK,
+	  RAW_AND(MAPPED, WRITE_AND_FLUSH, IN_FILE(1)), .goal = GOAL_RATE,
+	  .bound = 0.97 },
+	{ "disk/first-write-and-flush",
+	  "4 KiB first write and flush each, depth "
+	  "32 beside 1",
+	  DISK,
+	  .base = { FRESH, WRITE_AND_FLUSH, EACH_BLOCK(FILE_BYTES, 1),
+		    .run_ns = FILE_RUN_NS },
+	  .job = { FRESH, WRITE_AND_FLUSH, EACH_BLOCK(FILE_BYTES, 32),
+		   .run_ns = FILE_RUN_NS },
+	  .goal = GOAL_RATE, .bound = 5 },
+};
+
+const size_t nr_standard_rows = ARRAY_SIZE(standard_rows);

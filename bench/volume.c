@@ -1,0 +1,157 @@
+/*
+ * volume.c - a thin in a new pool over a store, in the state that a job wants.
+ *
+ * A block is mapped by a write of 4 KiB, without zeroing: for what is measured
+ * it does not matter what the rest of it holds.
+ */
+#include <stdlib.h>
+
+#include "volume.h"
+
+#define NR_NESTED 1000u
+
+/*---------------------------- lanes ----------------------------------------*/
+
+struct queue_lane {
+	struct lane lane;
+	struct tp_queue *queue;
+	struct tp_thin *thin;
+};
+
+static void bio_ended(struct tp_bio *bio)
+{
+	struct slot *slot = bio->context;
+
+	check(bio->status, "a bio");
+	slot->ended(slot);
+}
+
+static void queue_submit(struct lane *lane, struct slot *slot)
+{
+	struct queue_lane *queue = (struct queue_lane *)lane;
+
+	slot->part = (struct iovec){ slot->iov.iov_base, slot->length };
+	slot->bio = (struct tp_bio){
+		.op = slot->op,
+		.offset = slot->op == TP_FLUSH ? 0 : slot->offset,
+		.end_io = bio_ended,
+		.context = slot,
+	};
+	if (slot->op == TP_READ || slot->op == TP_WRITE) {
+		slot->bio.iov = &slot->part;
+		slot->bio.iovcnt = 1;
+	} else if (slot->op != TP_FLUSH) {
+		slot->bio.length = slot->length;
+	}
+	check(tp_queue_submit(queue->queue, queue->thin, &slot->bio), "submit");
+}
+
+static void queue_reap(struct lane *lane)
+{
+	struct queue_lane *queue = (struct queue_lane *)lane;
+
+	if (tp_queue_wait(queue->queue, 1, -1) < 0)
+		die("wait");
+}
+
+static void queue_close(struct lane *lane)
+{
+	tp_queue_destroy(((struct queue_lane *)lane)->queue);
+	free(lane);
+}
+
+static struct lane *queue_open(struct target *target, unsigned depth)
+{
+	static const struct lane_ops ops = {
+		.submit = queue_submit,
+		.reap = queue_reap,
+		.close = queue_close,
+	};
+	struct volume *volume = (struct volume *)target;
+	struct queue_lane *queue = allocate(sizeof(*queue));
+
+	queue->lane.ops = &ops;
+	queue->thin = volume->thin;
+	check(tp_queue_create(volume->pool, depth, &queue->queue), "queue");
+
+	return &queue->lane;
+}
+
+/*---------------------------- states ---------------------------------------*/
+
+static void fill(struct volume *volume, const struct job *job)
+{
+	const struct job filling = {
+		.steps = { { TP_WRITE, 4096 } },
+		.nr_steps = 1,
+		.stride = BLOCK_BYTES,
+		.size_bytes = job->size_bytes,
+		.depth = 32,
+		.threads = 1,
+	};
+	struct measure ignored;
+
+	drive(&filling, &volume->target, &ignored);
+}
+
+/* Each of the one before; the last one's id. */
+static uint32_t nest_snapshots(struct tp_pool *pool, uint32_t id, unsigned nr)
+{
+	for (unsigned i = 0; i < nr; i++, id++)
+		check(tp_pool_create_snapshot(pool, id + 1, id), "snapshot");
+
+	return id;
+}
+
+static void open_thin(struct volume *volume, uint32_t id, uint64_t size_bytes)
+{
+	struct tp_thin_options options = TP_THIN_OPTIONS_INIT;
+
+	options.size = size_bytes;
+	check(tp_thin_open(volume->pool, id, &options, &volume->thin),
+	      "opening the thin");
+}
+
+static void prepare(struct volume *volume, const struct job *job)
+{
+	uint32_t id = 1;
+
+	check(tp_pool_create_thin(volume->pool, id), "create");
+	open_thin(volume, id, job->size_bytes);
+	if (job->state == STATE_FRESH)
+		return;
+	fill(volume, job);
+	if (job->state == STATE_SHARED)
+		nest_snapshots(volume->pool, id, 1);
+	if (job->state == STATE_NESTED) {
+		check(tp_thin_close(volume->thin), "close");
+		id = nest_snapshots(volume->pool, id, NR_NESTED);
+		open_thin(volume, id, job->size_bytes);
+	}
+	check(tp_pool_commit(volume->pool), "commit");
+}
+
+void open_volume(struct volume *volume, struct store *store,
+		 const struct job *job)
+{
+	struct tp_format_options format = TP_FORMAT_OPTIONS_INIT;
+	struct tp_pool_options options = TP_POOL_OPTIONS_INIT;
+
+	volume->target.open = queue_open;
+	format.data_block_size = BLOCK_BYTES;
+	format.flags = TP_FORMAT_OVERWRITE;
+	options.flags = job->is_zeroing ? 0 : TP_POOL_SKIP_ZEROING;
+	if (job->is_host_driven)
+		options.flags |= TP_POOL_HOST_DRIVEN;
+	check(tp_pool_format(store->metadata, store->data, &format), "format");
+	check(tp_pool_open(store->metadata, store->data, &options,
+			   &volume->pool),
+	      "opening the pool");
+	prepare(volume, job);
+}
+
+void close_volume(struct volume *volume)
+{
+	check(tp_thin_close(volume->thin), "close");
+	check(tp_pool_close(volume->pool), "closing the pool");
+}
