@@ -114,7 +114,7 @@ uint64_t tpi_run_end(struct tpi_thin_state *state, uint64_t position,
 		     uint64_t end, tpi_mapping mapping, uint32_t time)
 {
 	struct tp_pool *pool = state->pool;
-	tp_vblock first = position / pool->block_bytes, vblock = first + 1;
+	tp_vblock first = tpi_vblock_at(pool, position), vblock = first + 1;
 	tpi_mapping next;
 
 	while (vblock * pool->block_bytes < end) {
@@ -350,7 +350,7 @@ static int send_mapped(struct tp_bio *bio, struct tpi_thin_state *state,
 static uint64_t block_end(const struct tp_pool *pool,
 			  const struct tpi_bio *room)
 {
-	uint64_t next = room->position / pool->block_bytes + 1;
+	uint64_t next = tpi_vblock_at(pool, room->position) + 1;
 
 	return tpi_min(room->end, next * pool->block_bytes);
 }
@@ -383,7 +383,7 @@ static int read_part(struct tp_bio *bio, struct tpi_thin_state *state)
 	tpi_mapping mapping;
 	int r;
 
-	r = tpi_resolve(state, room->position / state->pool->block_bytes,
+	r = tpi_resolve(state, tpi_vblock_at(state->pool, room->position),
 			&mapping);
 	if (r)
 		return r;
@@ -443,7 +443,7 @@ static int write_part(struct tp_bio *bio, struct tpi_thin_state *state,
 	uint64_t to;
 	int r;
 
-	r = tpi_resolve(state, room->position / state->pool->block_bytes,
+	r = tpi_resolve(state, tpi_vblock_at(state->pool, room->position),
 			&mapping);
 	if (r)
 		return r;
@@ -481,7 +481,7 @@ static int zero_part(struct tp_bio *bio, struct tpi_thin_state *state)
 	struct tp_pool *pool = state->pool;
 	bool may_unmap = !(bio->flags & TP_NO_UNMAP) && unmapped_is_zero(state);
 	uint64_t nr = may_unmap ? whole_blocks(pool, room) : 0;
-	tp_vblock vblock = room->position / pool->block_bytes;
+	tp_vblock vblock = tpi_vblock_at(pool, room->position);
 	tpi_mapping mapping;
 	int r;
 

@@ -70,12 +70,55 @@ static inline int tpi_bio_error(int error)
 	return error == -EILSEQ || error == -EOPNOTSUPP ? -EIO : error;
 }
 
+/* The block that a byte of a thin lies in.  Dividing is slow. */
+static inline tp_vblock tpi_vblock_at(const struct tp_pool *pool,
+				      uint64_t position)
+{
+	return pool->block_shift ? position >> pool->block_shift
+				 : position / pool->block_bytes;
+}
+
 /* The data device's address of a byte of a thin. */
 static inline uint64_t tpi_data_offset(const struct tp_pool *pool,
 				       tp_dblock dblock, uint64_t position)
 {
-	return dblock * pool->block_bytes + position % pool->block_bytes;
+	tp_vblock vblock = tpi_vblock_at(pool, position);
+
+	return position + (dblock - vblock) * pool->block_bytes;
 }
+
+/*---------------------------- sections -------------------------------------*/
+
+/* In place of a thin's parity: a read, which is in a section of the pool only,
+ * since what waits for a thin waits for its writes (B-SNAP-2). */
+#define TPI_NO_PARITY 2u
+
+/* A section of a handle, for a fragment, a preparation, or a look.  Inline, as
+ * every bio comes by. */
+static inline void tpi_port_enter(struct tpi_port *port,
+				  const struct tp_thin *thin,
+				  struct tpi_thin_section *section, bool writes,
+				  uint8_t *pool_parity, uint8_t *thin_parity)
+{
+	*pool_parity = (uint8_t)tpi_epoch_parity(&port->pool->epoch);
+	port->all.active[*pool_parity]++;
+	*thin_parity = TPI_NO_PARITY;
+	if (!writes)
+		return;
+	*thin_parity = (uint8_t)tpi_epoch_parity(&thin->state->epoch);
+	section->section.active[*thin_parity]++;
+}
+
+static inline void tpi_port_leave(struct tpi_port *port,
+				  struct tpi_thin_section *section,
+				  uint8_t pool_parity, uint8_t thin_parity)
+{
+	port->all.active[pool_parity]--;
+	if (thin_parity != TPI_NO_PARITY)
+		section->section.active[thin_parity]--;
+}
+
+/*---------------------------- handing over ---------------------------------*/
 
 /* Hand a bio to the run loop; from the queue. */
 void tpi_bio_defer(struct tp_bio *bio);

@@ -1,6 +1,10 @@
 /*
  * mapping-cache.c - see mapping-cache.h.
  *
+ * Beside each set lie the hashes of what its pages hold, in one cache line, so
+ * that only the page that is looked for is touched.  They are a hint: what counts
+ * is what the page itself says.
+ *
  * The protocol of a page.  The writer makes the sequence number odd, changes
  * key and mappings, and makes it even again.  A reader takes an even number,
  * reads key and mapping, and finds the same number still there: then both were
@@ -16,6 +20,9 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL /* of a key this short, the call would be most of it */
 #include <xxhash.h>
 
 #define WAYS 8u
@@ -28,14 +35,14 @@ struct page {
 };
 
 struct set {
-	unsigned next; /* the way to be filled next; run loop only */
-	struct page *ways;
+	_Atomic uint64_t hashes[WAYS];
 };
 
 struct tpi_mapping_cache {
 	uint64_t nr_sets; /* a power of two */
 	struct set *sets;
-	struct page *pages;
+	struct page *pages; /* of one set after another */
+	uint8_t *next;      /* the way to be filled next; run loop only */
 };
 
 static uint64_t sets_within(uint64_t limit_bytes)
@@ -48,6 +55,14 @@ static uint64_t sets_within(uint64_t limit_bytes)
 	return nr;
 }
 
+static struct set *make_sets(uint64_t nr)
+{
+	size_t bytes = nr * sizeof(struct set);
+	struct set *sets = aligned_alloc(sizeof(*sets), bytes);
+
+	return sets ? memset(sets, 0, bytes) : NULL;
+}
+
 int tpi_mapping_cache_new(uint64_t limit_bytes,
 			  struct tpi_mapping_cache **result)
 {
@@ -56,14 +71,13 @@ int tpi_mapping_cache_new(uint64_t limit_bytes,
 	if (!cache)
 		return -ENOMEM;
 	cache->nr_sets = sets_within(limit_bytes);
-	cache->sets = calloc(cache->nr_sets, sizeof(*cache->sets));
+	cache->sets = make_sets(cache->nr_sets);
 	cache->pages = calloc(cache->nr_sets * WAYS, sizeof(*cache->pages));
-	if (!cache->sets || !cache->pages) {
+	cache->next = calloc(cache->nr_sets, sizeof(*cache->next));
+	if (!cache->sets || !cache->pages || !cache->next) {
 		tpi_mapping_cache_destroy(cache);
 		return -ENOMEM;
 	}
-	for (uint64_t i = 0; i < cache->nr_sets; i++)
-		cache->sets[i].ways = cache->pages + i * WAYS;
 	*result = cache;
 
 	return 0;
@@ -73,18 +87,29 @@ void tpi_mapping_cache_destroy(struct tpi_mapping_cache *cache)
 {
 	if (!cache)
 		return;
+	free(cache->next);
 	free(cache->pages);
 	free(cache->sets);
 	free(cache);
 }
 
-static struct set *set_of(struct tpi_mapping_cache *cache, uint64_t thin,
-			  uint64_t number)
+static uint64_t hash_of(uint64_t thin, uint64_t number)
 {
 	uint64_t key[2] = { thin, number };
 
-	return &cache->sets[XXH3_64bits(key, sizeof(key)) &
-			    (cache->nr_sets - 1)];
+	return XXH3_64bits(key, sizeof(key));
+}
+
+static uint64_t set_of(const struct tpi_mapping_cache *cache, uint64_t hash)
+{
+	return hash & (cache->nr_sets - 1);
+}
+
+static uint64_t hash_at(struct tpi_mapping_cache *cache, uint64_t set,
+			unsigned way)
+{
+	return atomic_load_explicit(&cache->sets[set].hashes[way],
+				    memory_order_relaxed);
 }
 
 static bool is_for(struct page *page, uint64_t thin, uint64_t number)
@@ -114,10 +139,13 @@ static bool read_page(struct page *page, uint64_t thin, tp_vblock vblock,
 bool tpi_mapping_cache_get(struct tpi_mapping_cache *cache, uint64_t thin,
 			   tp_vblock vblock, tpi_mapping *mapping)
 {
-	struct set *set = set_of(cache, thin, vblock / TPI_PAGE_MAPPINGS);
+	uint64_t hash = hash_of(thin, vblock / TPI_PAGE_MAPPINGS);
+	uint64_t set = set_of(cache, hash);
 
 	for (unsigned i = 0; i < WAYS; i++)
-		if (read_page(&set->ways[i], thin, vblock, mapping))
+		if (hash_at(cache, set, i) == hash &&
+		    read_page(&cache->pages[set * WAYS + i], thin, vblock,
+			      mapping))
 			return true;
 
 	return false;
@@ -127,11 +155,15 @@ static struct page *find_page(struct tpi_mapping_cache *cache, uint64_t thin,
 			      tp_vblock vblock)
 {
 	uint64_t number = vblock / TPI_PAGE_MAPPINGS;
-	struct set *set = set_of(cache, thin, number);
+	uint64_t hash = hash_of(thin, number), set = set_of(cache, hash);
 
-	for (unsigned i = 0; i < WAYS; i++)
-		if (is_for(&set->ways[i], thin, number))
-			return &set->ways[i];
+	for (unsigned i = 0; i < WAYS; i++) {
+		struct page *page = &cache->pages[set * WAYS + i];
+
+		if (hash_at(cache, set, i) == hash &&
+		    is_for(page, thin, number))
+			return page;
+	}
 
 	return NULL;
 }
@@ -157,18 +189,27 @@ static void refill(struct page *page, uint64_t thin, uint64_t number,
 	set_sequence(page, sequence + 2);
 }
 
+/* The page of its set that was filled longest ago, for a new content. */
+static struct page *take_page(struct tpi_mapping_cache *cache, uint64_t hash)
+{
+	uint64_t set = set_of(cache, hash);
+	unsigned way = cache->next[set];
+
+	cache->next[set] = (uint8_t)((way + 1) % WAYS);
+	atomic_store_explicit(&cache->sets[set].hashes[way], hash,
+			      memory_order_relaxed);
+
+	return &cache->pages[set * WAYS + way];
+}
+
 void tpi_mapping_cache_fill(struct tpi_mapping_cache *cache, uint64_t thin,
 			    tp_vblock vblock, const tpi_mapping *mappings)
 {
 	uint64_t number = vblock / TPI_PAGE_MAPPINGS;
 	struct page *page = find_page(cache, thin, vblock);
 
-	if (!page) {
-		struct set *set = set_of(cache, thin, number);
-
-		page = &set->ways[set->next];
-		set->next = (set->next + 1) % WAYS;
-	}
+	if (!page)
+		page = take_page(cache, hash_of(thin, number));
 	refill(page, thin, number, mappings);
 }
 

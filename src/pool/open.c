@@ -326,6 +326,9 @@ static int check_block_size(struct tp_pool *pool,
 
 	pool->block_bytes = (uint64_t)le32_get(sb->data_block_size)
 			    << TPI_SECTOR_SHIFT;
+	if (!(pool->block_bytes & (pool->block_bytes - 1)))
+		pool->block_shift =
+			(unsigned)__builtin_ctzll(pool->block_bytes);
 	if (wanted && wanted != pool->block_bytes)
 		return tpi_error(
 			-EINVAL,

@@ -116,6 +116,7 @@ struct tp_pool {
 	bool host_driven, read_only;
 	bool of_snapshot; /* TP_POOL_METADATA_SNAPSHOT */
 	uint64_t block_bytes;
+	unsigned block_shift; /* or 0: they are no power of two */
 	struct tpi_loop loop;
 	struct tpi_mapping_cache *mapping_cache;
 	_Atomic uint64_t committed; /* number of T(c) */

@@ -74,27 +74,6 @@ struct tpi_thin_section *tpi_port_section(struct tpi_port *port,
 	return *chunk ? &(*chunk)[thin->slot % TPI_SECTIONS_PER_CHUNK] : NULL;
 }
 
-void tpi_port_enter(struct tpi_port *port, const struct tp_thin *thin,
-		    struct tpi_thin_section *section, bool writes,
-		    uint8_t *pool_parity, uint8_t *thin_parity)
-{
-	*pool_parity = tpi_epoch_parity(&port->pool->epoch);
-	port->all.active[*pool_parity]++;
-	*thin_parity = TPI_NO_PARITY;
-	if (!writes)
-		return;
-	*thin_parity = tpi_epoch_parity(&thin->state->epoch);
-	section->section.active[*thin_parity]++;
-}
-
-void tpi_port_leave(struct tpi_port *port, struct tpi_thin_section *section,
-		    uint8_t pool_parity, uint8_t thin_parity)
-{
-	port->all.active[pool_parity]--;
-	if (thin_parity != TPI_NO_PARITY)
-		section->section.active[thin_parity]--;
-}
-
 /*---------------------------- fragments ------------------------------------*/
 
 static void put_fragment(struct tpi_port *port, struct tpi_fragment *fragment)
@@ -185,6 +164,20 @@ static uint64_t fill_from_iovec(struct tpi_fragment *fragment,
 			     &fragment->request.iovcnt);
 }
 
+/* Not the rooms of device and channel, which are theirs to fill. */
+static void init_request(struct tpi_fragment *fragment,
+			 const struct tp_bio *bio, uint64_t offset)
+{
+	struct tp_device_request *request = &fragment->request;
+
+	request->op = bio->op;
+	request->flags = tpi_const_bio(bio)->device_flags;
+	request->offset = offset;
+	request->iov = NULL;
+	request->iovcnt = 0;
+	request->done = fragment_done;
+}
+
 uint64_t tpi_port_send(struct tpi_port *port, struct tpi_channel *channel,
 		       struct tp_bio *bio, struct tpi_thin_section *section,
 		       uint64_t from, uint64_t to, uint64_t offset)
@@ -205,16 +198,9 @@ uint64_t tpi_port_send(struct tpi_port *port, struct tpi_channel *channel,
 	fragment->section = section;
 	fragment->nr_failed_flushes = atomic_load_explicit(
 		&port->pool->nr_failed_flushes, memory_order_relaxed);
-	fragment->request = (struct tp_device_request){
-		.op = bio->op,
-		.flags = tpi_bio(bio)->device_flags,
-		.offset = offset,
-		.length = to - from,
-		.done = fragment_done,
-	};
-	if (has_data)
-		fragment->request.length =
-			fill_from_iovec(fragment, bio, from, to);
+	init_request(fragment, bio, offset);
+	fragment->request.length =
+		has_data ? fill_from_iovec(fragment, bio, from, to) : to - from;
 	tpi_port_enter(port, tpi_bio(bio)->thin, section, bio->op != TP_READ,
 		       &fragment->pool_parity, &fragment->thin_parity);
 	tpi_bio(bio)->nr_parts++;

@@ -90,17 +90,6 @@ struct tpi_thin_section *tpi_port_section(struct tpi_port *port,
 struct tpi_thin_section *tpi_port_find_section(const struct tpi_port *port,
 					       unsigned slot);
 
-/* In place of a thin's parity: a read, which is in a section of the pool only,
- * since what waits for a thin waits for its writes (B-SNAP-2). */
-#define TPI_NO_PARITY 2u
-
-/* A section of a handle, outside of any fragment: a preparation. */
-void tpi_port_enter(struct tpi_port *port, const struct tp_thin *thin,
-		    struct tpi_thin_section *section, bool writes,
-		    uint8_t *pool_parity, uint8_t *thin_parity);
-void tpi_port_leave(struct tpi_port *port, struct tpi_thin_section *section,
-		    uint8_t pool_parity, uint8_t thin_parity);
-
 /*
  * Send a part of a bio, [from, to) of the thin, to @channel at @offset.  The
  * fragment is the bio's own if that is free and the part is the whole of the

@@ -656,7 +656,7 @@ int tpi_prepare(struct tp_bio *bio, struct tpi_thin_state *state,
 {
 	struct tp_pool *pool = state->pool;
 	struct tpi_bio *room = tpi_bio(bio);
-	tp_vblock vblock = room->position / pool->block_bytes;
+	tp_vblock vblock = tpi_vblock_at(pool, room->position);
 	struct tpi_thin_section *section;
 	struct tpi_preparation *prep;
 	uint64_t nr_covered;

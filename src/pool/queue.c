@@ -216,7 +216,7 @@ static int check_range(const struct tp_thin *thin, struct tp_bio *bio)
 		bio->offset = bio->length = 0;
 		return 0;
 	}
-	if (bio->offset % align || bio->length % align)
+	if ((bio->offset | bio->length) & (align - 1))
 		return tpi_error(-EINVAL,
 				 "%llu bytes at %llu: not a multiple of the "
 				 "logical block, %llu bytes",
@@ -310,7 +310,7 @@ static bool resolve_run(struct tpi_thin_state *state, const struct tp_bio *bio,
 	uint64_t end = bio->offset + bio->length;
 
 	if (!tpi_mapping_cache_get(pool->mapping_cache, state->serial,
-				   from / pool->block_bytes, &run->mapping))
+				   tpi_vblock_at(pool, from), &run->mapping))
 		return false;
 	if (run->mapping == TPI_UNMAPPED &&
 	    (bio->op == TP_WRITE || state->external_origin))
@@ -431,18 +431,24 @@ void tpi_bio_part_ended(struct tp_bio *bio, struct tpi_port *port, int status)
 
 /*---------------------------- submitting -----------------------------------*/
 
+/* All but the task, which is for those that go to the loop (tpi_bio_defer). */
 static void take(struct tp_queue *queue, struct tp_thin *thin,
 		 struct tp_bio *bio, struct tpi_thin_section *section)
 {
 	struct tpi_bio *room = tpi_bio(bio);
 
-	memset(room, 0, offsetof(struct tpi_bio, fragment));
 	room->fragment.bio = NULL;
 	room->queue = queue;
 	room->thin = thin;
 	room->section = section;
 	room->position = bio->offset;
 	room->end = bio->offset + bio->length;
+	room->space_awaited = 0;
+	room->nr_parts = 0;
+	room->error = 0;
+	room->device_flags = 0;
+	room->stage = TPI_BIO_PREFLUSH;
+	room->begun = false;
 	bio->status = 0;
 }
 
@@ -578,27 +584,22 @@ static void collect_from_loop(struct tp_queue *queue)
 	}
 }
 
-/* The next bio that has ended, taken off; @looked: the device was asked. */
-static struct tp_bio *take_ended(struct tp_queue *queue, bool look)
+/* All that have ended up to now, first first. */
+static struct tp_bio *take_ended(struct tp_queue *queue)
 {
 	struct tpi_port *port = &queue->port;
-	struct tp_bio *bio;
+	struct tp_bio *first;
 
 	pthread_mutex_lock(&port->lock);
-	if (look) {
-		tpi_channel_poll(port->channel, UINT32_MAX);
-		if (atomic_load_explicit(&queue->ended, memory_order_relaxed))
-			collect_from_loop(queue);
-	}
-	bio = port->ended;
-	if (bio) {
-		port->ended = tpi_bio(bio)->next;
-		if (!port->ended)
-			port->ended_tail = &port->ended;
-	}
+	tpi_channel_poll(port->channel, UINT32_MAX);
+	if (atomic_load_explicit(&queue->ended, memory_order_relaxed))
+		collect_from_loop(queue);
+	first = port->ended;
+	port->ended = NULL;
+	port->ended_tail = &port->ended;
 	pthread_mutex_unlock(&port->lock);
 
-	return bio;
+	return first;
 }
 
 static void end_bio(struct tp_queue *queue, struct tp_bio *bio)
@@ -613,44 +614,31 @@ static void end_bio(struct tp_queue *queue, struct tp_bio *bio)
 	queue->in_end_io = false;
 }
 
-/* The last of those that have ended up to now, after @first. */
-static struct tp_bio *last_ended(struct tp_queue *queue, struct tp_bio *first)
-{
-	struct tpi_port *port = &queue->port;
-	struct tp_bio *last = first;
-
-	pthread_mutex_lock(&port->lock);
-	if (port->ended)
-		last = tpi_bio_of(tpi_container_of(port->ended_tail,
-						   struct tpi_bio, next));
-	pthread_mutex_unlock(&port->lock);
-
-	return last;
-}
-
 /* A bio that ends as soon as an end_io submits it is for the next call: else
  * one that is submitted again and again would keep the host here for ever. */
 static int reap(struct tp_queue *queue, unsigned max)
 {
-	struct tp_bio *bio = take_ended(queue, true), *last;
 	unsigned nr = 0;
 
-	if (!bio)
+	if (!queue->reaped)
+		queue->reaped = take_ended(queue);
+	if (!queue->reaped)
 		return 0;
-	last = last_ended(queue, bio);
 
 	/* Somebody may wait for the sections that have just been left. */
 	if (atomic_load_explicit(&queue->pool->is_draining,
 				 memory_order_acquire))
 		tpi_loop_wake(&queue->pool->loop);
-	for (;;) {
-		bool is_last = bio == last;
+	while (queue->reaped) {
+		struct tp_bio *bio = queue->reaped;
 
+		queue->reaped = tpi_bio(bio)->next;
 		end_bio(queue, bio);
-		if (++nr == max || is_last)
-			return (int)nr;
-		bio = take_ended(queue, false);
+		if (++nr == max)
+			break;
 	}
+
+	return (int)nr;
 }
 
 /* Ask for a signal; true if something has ended meanwhile. */

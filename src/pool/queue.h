@@ -16,8 +16,9 @@ struct tp_queue {
 	/* The owner's. */
 	unsigned nr_unreaped;
 	bool in_end_io;
-	bool watched;  /* a signal was asked for, and may have come */
-	bool internal; /* of a blocking helper: not counted as open */
+	bool watched;          /* a signal was asked for, and may have come */
+	bool internal;         /* of a blocking helper: not counted as open */
+	struct tp_bio *reaped; /* taken from the port, to be told of */
 
 	/* Bios that ended on the run loop, last first. */
 	_Atomic(struct tpi_bio *) ended;
