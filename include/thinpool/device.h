@@ -230,8 +230,8 @@ struct tp_device_request {
 
 /*
  * A channel is where one thread at a time submits and polls: each queue of the
- * host has one, and the run loop.  Different channels of a device are used by
- * different threads at once.
+ * host has one, and the run loop, which now and then a thread runs that submits
+ * a bio.  Different channels of a device are used by different threads at once.
  */
 struct tp_device_async_ops {
 	size_t struct_size;

@@ -37,7 +37,9 @@ void tp_queue_destroy(struct tp_queue *queue);
 
 /*
  * Hand in a bio.  Never blocks.  A read or write whose blocks are mapped,
- * and for a write unshared, is sent to the device from here.
+ * and for a write unshared, is sent to the device from here.  What needs more is
+ * for the run loop; if its thread sleeps, the first steps are made here, so that
+ * the devices' channels may be called, but no function of the host besides.
  *
  * -EAGAIN      @depth bios are in flight or not reaped: poll first;
  * -EINVAL      an offset or length that is not a multiple of the logical

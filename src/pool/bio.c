@@ -604,5 +604,5 @@ void tpi_bio_defer(struct tp_bio *bio)
 
 	room->device_flags = 0;
 	tpi_task_init(&room->task, arrive);
-	tpi_loop_post(&room->thin->pool->loop, &room->task);
+	tpi_loop_post_and_help(&room->thin->pool->loop, &room->task);
 }

@@ -421,6 +421,8 @@ static void pump(struct tpi_task *task)
 	struct tp_pool *pool = tpi_container_of(commit, struct tp_pool, commit);
 	int r;
 
+	if (tpi_loop_leave_to_thread(&pool->loop, task))
+		return;
 	if (tpi_commit_is_busy(commit) || pool->aborting)
 		return;
 	if (commit->held) {

@@ -203,7 +203,8 @@ static void run(struct tpi_task *task)
 	struct tp_pool *pool = deletion->pool;
 	int r = 0;
 
-	if (tpi_is_held(pool, true, task))
+	if (tpi_loop_leave_to_thread(&pool->loop, task) ||
+	    tpi_is_held(pool, true, task))
 		return;
 	if (!tpi_mode_can_commit(pool) || pool->closing) {
 		stop(deletion);

@@ -23,12 +23,17 @@
 
 #define RUN_READY_MAX 10000u
 
+/* What helps does so much at most, and runs what it made ready at once so often. */
+#define HELP_STEPS_MAX 8u
+#define HELP_ROUNDS_MAX 4u
+
 int tpi_loop_init(struct tpi_loop *loop, struct tp_pool *pool)
 {
 	loop->pool = pool;
 	tpi_list_init(&loop->ready);
 	tpi_list_init(&loop->reading);
 	tpi_list_init(&loop->timers);
+	pthread_mutex_init(&loop->owner, NULL);
 	loop->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 
 	return loop->event_fd < 0 ? -errno : 0;
@@ -38,17 +43,15 @@ void tpi_loop_exit(struct tpi_loop *loop)
 {
 	if (loop->event_fd >= 0)
 		close(loop->event_fd);
+	pthread_mutex_destroy(&loop->owner);
 }
 
 /*---------------------------- the inbox ------------------------------------*/
 
-void tpi_loop_wake(struct tpi_loop *loop)
+static void signal_thread(struct tpi_loop *loop)
 {
 	uint64_t one = 1;
 
-	if (!atomic_load(&loop->asleep) ||
-	    !atomic_exchange(&loop->asleep, false))
-		return;
 	atomic_fetch_add_explicit(&loop->nr_wakeups, 1, memory_order_relaxed);
 
 	/* A full counter means that it is awake anyway. */
@@ -56,7 +59,13 @@ void tpi_loop_wake(struct tpi_loop *loop)
 		return;
 }
 
-void tpi_loop_post(struct tpi_loop *loop, struct tpi_task *task)
+void tpi_loop_wake(struct tpi_loop *loop)
+{
+	if (atomic_load(&loop->asleep) && atomic_exchange(&loop->asleep, false))
+		signal_thread(loop);
+}
+
+static void put_in(struct tpi_loop *loop, struct tpi_task *task)
 {
 	struct tpi_task *first =
 		atomic_load_explicit(&loop->inbox, memory_order_relaxed);
@@ -64,8 +73,12 @@ void tpi_loop_post(struct tpi_loop *loop, struct tpi_task *task)
 	do
 		task->next = first;
 	while (!atomic_compare_exchange_weak(&loop->inbox, &first, task));
+}
 
-	/* Both sides write, then look: one of them sees the other. */
+/* Both sides write, then look: one of them sees the other. */
+void tpi_loop_post(struct tpi_loop *loop, struct tpi_task *task)
+{
+	put_in(loop, task);
 	tpi_loop_wake(loop);
 }
 
@@ -275,6 +288,77 @@ static bool arm(struct tpi_loop *loop)
 	       tpi_channel_arm(pool->port.channel) || tpi_origins_arm(pool);
 }
 
+/*---------------------------- help -----------------------------------------*/
+
+bool tpi_loop_leave_to_thread(struct tpi_loop *loop, struct tpi_task *task)
+{
+	if (!loop->helped)
+		return false;
+	loop->handed_over = true;
+	tpi_loop_ready(loop, task);
+
+	return true;
+}
+
+/* Neither events, which call the host, nor timers. */
+static unsigned step_of_helper(struct tpi_loop *loop)
+{
+	struct tp_pool *pool = loop->pool;
+	unsigned nr = take_inbox(loop);
+
+	nr += poll_devices(pool);
+	nr += tpi_epochs_check(pool);
+	for (unsigned i = 0; i < HELP_ROUNDS_MAX && !loop->handed_over &&
+			     !tpi_list_empty(&loop->ready);
+	     i++)
+		nr += run_ready(loop);
+	kick_devices(pool);
+	tpi_cache_trim(pool->cache);
+
+	return nr;
+}
+
+/* True if there is more to do now, or earlier than the thread would. */
+static bool take_steps(struct tpi_loop *loop)
+{
+	unsigned nr = 0;
+
+	while (!loop->handed_over && step_of_helper(loop))
+		if (++nr == HELP_STEPS_MAX)
+			return true;
+
+	return loop->handed_over ||
+	       tpi_loop_deadline(loop) < loop->sleeps_until || arm(loop);
+}
+
+/* To others that hand in work the loop is awake meanwhile. */
+static bool help(struct tpi_loop *loop)
+{
+	bool more;
+
+	if (pthread_mutex_trylock(&loop->owner))
+		return false;
+	atomic_store(&loop->asleep, false);
+	loop->helped = true;
+	more = take_steps(loop);
+	loop->helped = loop->handed_over = false;
+	pthread_mutex_unlock(&loop->owner);
+	if (more)
+		signal_thread(loop);
+
+	return true;
+}
+
+void tpi_loop_post_and_help(struct tpi_loop *loop, struct tpi_task *task)
+{
+	put_in(loop, task);
+	if (loop->pool->host_driven || !atomic_load(&loop->asleep) ||
+	    !help(loop))
+		tpi_loop_wake(loop);
+}
+
+/*---------------------------- going to sleep -------------------------------*/
+
 /* @fd: another one to wake for; -1: none. */
 static void sleep_on_fds(struct tpi_loop *loop, int fd, uint64_t deadline)
 {
@@ -385,16 +469,32 @@ void tpi_loop_run_beside(struct tpi_loop *loop, int fd, uint64_t deadline)
 
 /*---------------------------- a thread of its own --------------------------*/
 
+/* Others may run the loop meanwhile. */
+static void sleep_of_thread(struct tpi_loop *loop)
+{
+	uint64_t deadline = tpi_loop_deadline(loop);
+
+	if (!arm(loop)) {
+		loop->sleeps_until = deadline;
+		pthread_mutex_unlock(&loop->owner);
+		sleep_on_fds(loop, -1, deadline);
+		pthread_mutex_lock(&loop->owner);
+	}
+	atomic_store(&loop->asleep, false);
+}
+
 static void *loop_main(void *context)
 {
 	struct tpi_loop *loop = context;
 
+	pthread_mutex_lock(&loop->owner);
 	atomic_store(&loop->thread, pthread_self());
 	atomic_store(&loop->running, true);
 	while (!loop->stopping)
 		if (!tpi_loop_step(loop) && !loop->stopping)
-			tpi_loop_sleep(loop);
+			sleep_of_thread(loop);
 	atomic_store(&loop->running, false);
+	pthread_mutex_unlock(&loop->owner);
 
 	return NULL;
 }

@@ -6,8 +6,10 @@
  * is something to be done there; it runs to its end without waiting, and if it
  * has to go on later it is put where what it waits for will find it.
  *
- * A host's thread that hands in work wakes the loop only if it sleeps, and
- * nothing else does: mapped reads and writes never get here (B-WAKE-1).
+ * A host's thread that hands in a bio while the loop's own thread sleeps does not
+ * wake it but runs the loop itself for a few steps, which costs less than the two
+ * switches of threads.  What takes long, what calls the host, and timers it leaves
+ * to the thread.  Mapped reads and writes never get here (B-WAKE-1).
  */
 #ifndef TPI_POOL_LOOP_H
 #define TPI_POOL_LOOP_H
@@ -54,6 +56,12 @@ struct tpi_loop {
 	struct tpi_list reading; /* tasks that wait for metadata blocks */
 	struct tpi_list timers;
 	bool stopping;
+
+	/* Held by whoever runs it; not host-driven. */
+	pthread_mutex_t owner;
+	uint64_t sleeps_until; /* the thread, by itself */
+	bool helped;           /* by a host's thread, now */
+	bool handed_over;      /* the thread has to go on */
 };
 
 int tpi_loop_init(struct tpi_loop *loop, struct tp_pool *pool);
@@ -61,6 +69,9 @@ void tpi_loop_exit(struct tpi_loop *loop);
 
 /* Any thread: have @task run. */
 void tpi_loop_post(struct tpi_loop *loop, struct tpi_task *task);
+
+/* A host's thread that holds no lock: the same, and help if that is quicker. */
+void tpi_loop_post_and_help(struct tpi_loop *loop, struct tpi_task *task);
 
 /* Any thread: have it look around, though nothing was handed in. */
 void tpi_loop_wake(struct tpi_loop *loop);
@@ -72,6 +83,10 @@ bool tpi_loop_is_here(const struct tpi_loop *loop);
 
 /* Have @task run soon; on the loop, where posting would be a detour. */
 void tpi_loop_ready(struct tpi_loop *loop, struct tpi_task *task);
+
+/* True if a host's thread helps: then @task, which takes long, is left to the
+ * loop's own. */
+bool tpi_loop_leave_to_thread(struct tpi_loop *loop, struct tpi_task *task);
 
 /* All tasks of a list, in order. */
 void tpi_loop_ready_all(struct tpi_loop *loop, struct tpi_list *tasks);
