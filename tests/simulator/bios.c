@@ -188,7 +188,8 @@ static struct io *await_room(struct run *run, const struct step *step)
 /* The smaller one only for what lies in it. */
 static unsigned choose_handle(const struct slot *slot, const struct step *step)
 {
-	return step->random >> 8 & 1 && step->begin < slot->sizes[1];
+	return (step->random & RANDOM_SECOND_HANDLE) &&
+	       step->begin < slot->sizes[1];
 }
 
 /* A discard of the end of a volume is one of all that its handle shows. */
@@ -209,6 +210,7 @@ void run_submit(struct run *run, const struct step *step)
 		.begin = step->op == TP_FLUSH ? 0 : step->begin,
 		.end = step->op == TP_FLUSH ? 0 : step->begin + step->length,
 	};
+	struct volume *volume;
 	struct io *io;
 
 	if (reaches_on(run, step) || operation.end > slot->sizes[handle])
@@ -219,7 +221,9 @@ void run_submit(struct run *run, const struct step *step)
 	io = await_room(run, step);
 	if (!io)
 		return;
-	operation.volume = run_volume(run, step->slot)->number;
+	volume = run_volume(run, step->slot);
+	operation.volume = volume->number;
+	volume->has_ballast &= operation.end <= volume->nr_sectors;
 	io->run = run;
 	io->slot = step->slot;
 	io->queue = step->queue;

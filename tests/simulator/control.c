@@ -95,6 +95,7 @@ static void take_snapshots(struct oracle *oracle, const struct control *control)
 				   origin->nr_sectors, origin->has_origin);
 
 		origin = &oracle->volumes[number];
+		snapshot->has_ballast = origin->has_ballast;
 		for (uint32_t b = 0; b < origin->nr_blocks; b++)
 			if (origin->blocks[b])
 				take_block(oracle, control, origin, snapshot,

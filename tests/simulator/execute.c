@@ -1,6 +1,7 @@
 /*
  * execute.c - one step after another.
  */
+#include "simulator/ballast.h"
 #include "simulator/run.h"
 
 static void resume_all(struct run *run)
@@ -185,6 +186,7 @@ static void finish(struct run *run)
 	if (is_going(run))
 		run_call(run,
 			 &(struct step){ .kind = STEP_GROW_METADATA, .nr = 1 });
+	ballast_await_end(run);
 	if (is_going(run))
 		top_up(run);
 }

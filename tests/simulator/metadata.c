@@ -260,16 +260,19 @@ static bool held_thin(struct metadata *metadata, void *context, uint64_t key,
 	return metadata_walk(metadata, &mappings, get64(value), verdict);
 }
 
+/* What is being emptied nobody reads any more: it does not count as another
+ * owner of what a thin has, and all of it comes after the thins. */
 static bool own_mapping(struct metadata *metadata, void *context, uint64_t key,
 			const unsigned char *value, struct verdict *verdict)
 {
 	struct thin_details *thin = context;
 	struct owner *owner = &metadata->owners[get64(value) >> 24];
 
-	if (!owner->nr++) {
+	if (!owner->nr) {
 		owner->thin = thin->id;
 		owner->vblock = key;
 	}
+	owner->nr += !owner->nr || thin->id <= CATALOGUE_ID;
 	thin->nr_mappings++;
 	metadata->live_digest =
 		add_mapping(metadata->live_digest, key, get64(value));

@@ -17,6 +17,9 @@
 #define METADATA_MAX_THINS 64
 #define NEEDS_CHECK 1u
 
+/* Ids above this are of thins that were deleted and are being emptied. */
+#define CATALOGUE_ID (1u << 24)
+
 /* Which (thin, virtual block) a data block belongs to; the first, if several. */
 struct owner {
 	uint32_t nr;

@@ -208,7 +208,7 @@ static bool check_new_blocks(const struct order *order, const struct view *view,
 	for (uint64_t b = 0; b < view->metadata.data_map.nr_blocks; b++) {
 		const struct owner *owner = owner_of(view, b);
 
-		if (owner && owner->thin < 1u << 24 &&
+		if (owner && owner->thin < CATALOGUE_ID &&
 		    !owner_of(order->views[0], b) &&
 		    !check_new_block(order, b, owner, verdict))
 			return false;
@@ -456,6 +456,20 @@ static bool check_data_change(const struct order *order,
 	}
 
 	return true;
+}
+
+/*---------------------------- deletion -------------------------------------*/
+
+bool order_is_emptying(const struct order *order)
+{
+	const struct metadata *newest;
+
+	if (!order->nr_views)
+		return false;
+	newest = &order->views[order->nr_views - 1]->metadata;
+
+	return newest->nr_thins &&
+	       newest->thins[newest->nr_thins - 1].id > CATALOGUE_ID;
 }
 
 /*---------------------------- events ---------------------------------------*/

@@ -70,6 +70,9 @@ void order_forget(struct order *order);
  * (F-06). */
 void order_give_up(struct order *order);
 
+/* The newest transaction has thins that were deleted and are being emptied. */
+bool order_is_emptying(const struct order *order);
+
 bool order_event(struct order *order, const struct tp_simulated_event *event,
 		 struct verdict *verdict);
 

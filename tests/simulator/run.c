@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "simulator/ballast.h"
 #include "simulator/run.h"
 #include "simulator/tag.h"
 #include "support/pattern.h"
@@ -239,7 +240,7 @@ static uint64_t choose_size(const struct volume *volume, uint64_t random)
 	switch (random % 4) {
 	case 0:
 		return volume->nr_sectors;
-	case 1:
+	case RANDOM_HUGE_SIZE:
 		return HUGE_SECTORS;
 	default:
 		return 1 + random / 4 % volume->nr_sectors;
@@ -497,6 +498,8 @@ void run_begin(struct run *run)
 		   !(config->data_features & TP_DEVICE_NO_CACHE),
 		   config->order_checks);
 	if (!run->verdict->broken && format(run)) {
+		if (config->ballast_blocks)
+			ballast_make(run);
 		tp_simulator_set_observer(run->simulator, run_observe, run);
 		run_open(run, true);
 	}

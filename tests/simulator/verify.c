@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 
+#include "simulator/ballast.h"
 #include "simulator/run.h"
 #include "simulator/tag.h"
 
@@ -89,7 +90,7 @@ static bool verify_volume(struct run *run, unsigned slot)
 				     buffer);
 	free(buffer);
 
-	return right;
+	return right && ballast_check(run, slot);
 }
 
 bool run_verify(struct run *run)

@@ -29,6 +29,7 @@ struct volume {
 	uint32_t id;
 	bool exists;
 	bool has_origin;
+	bool has_ballast; /* all of it: see ballast.h */
 	bool lost_writes; /* as the pool reports it (A2) */
 	uint64_t nr_sectors;
 	uint32_t nr_blocks;

@@ -16,6 +16,8 @@
 /* One in so many steps is a crash point: at least eight in each run
  * (crash-contract, 13). */
 #define STEPS_A_POINT 9
+/* One in so many runs has a thin that is too big to be deleted at once. */
+#define RUNS_A_BALLAST 12
 #define KIB 1024u
 #define MS 1000000u
 
@@ -326,6 +328,51 @@ static void add_readers(struct workload *workload, uint64_t *random)
 	}
 }
 
+/* Through a handle that is far larger than the volume: all its ballast goes. */
+static void discard_ballast(struct workload *workload, struct step *step,
+			    uint64_t *random)
+{
+	const struct config *config = &workload->config;
+	struct step *resize = find_bio(workload, step->number / 2);
+
+	resize->kind = STEP_RESIZE;
+	resize->slot = 0;
+	resize->random = RANDOM_HUGE_SIZE;
+	step->op = TP_DISCARD;
+	step->flags = 0;
+	step->begin = choose_place(config, random);
+	step->length = config->volume_sectors - step->begin;
+	step->random |= RANDOM_SECOND_HANDLE;
+}
+
+/* One of the volumes is too big to be deleted at once.  That happens, or what
+ * makes it big is discarded; and half the time a metadata snapshot still has
+ * it, and then is released. */
+static void add_ballast(struct workload *workload)
+{
+	struct config *config = &workload->config;
+	uint64_t random = mix(config->seed ^ 0x62616c6c61737400u);
+	struct step *step;
+
+	if (!one_in(&random, RUNS_A_BALLAST))
+		return;
+	config->ballast_blocks = between(&random, 6000, 9000);
+	config->data_blocks += config->ballast_blocks;
+	config->metadata_blocks += 64;
+	config->metadata_cache_bytes = 1;
+	config->commit_interval_ms = (uint32_t)between(&random, 1, 5);
+	step = find_bio(workload, below(&random, workload->nr_steps));
+	step->slot = 0;
+	if (one_in(&random, 2)) {
+		find_bio(workload, step->number / 3)->kind = STEP_RESERVE;
+		find_bio(workload, step->number + 5)->kind = STEP_RELEASE;
+	}
+	if (one_in(&random, 3))
+		discard_ballast(workload, step, &random);
+	else
+		step->kind = STEP_DELETE;
+}
+
 /* In some runs metadata runs short, too. */
 static void make_metadata_scarce(struct config *config)
 {
@@ -353,6 +400,7 @@ void workload_make(struct workload *workload, uint64_t seed,
 	add_points(workload, &random);
 	if (options->faults && one_in(&random, 2))
 		add_faults(workload, &random);
+	add_ballast(workload);
 }
 
 void workload_free(struct workload *workload)
@@ -451,13 +499,15 @@ void config_describe(const struct config *config, char *text, size_t size)
 {
 	snprintf(text, size,
 		 "blocks of %u KiB, %llu of data, %llu of metadata, volumes of "
-		 "%llu sectors, origin of %llu, pool flags %#x, features "
+		 "%llu sectors, origin of %llu, ballast of %llu, pool flags "
+		 "%#x, features "
 		 "%#x/%#x, %u queues of %u",
 		 config->block_sectors / 2,
 		 (unsigned long long)config->data_blocks,
 		 (unsigned long long)config->metadata_blocks,
 		 (unsigned long long)config->volume_sectors,
-		 (unsigned long long)config->origin_sectors, config->pool_flags,
+		 (unsigned long long)config->origin_sectors,
+		 (unsigned long long)config->ballast_blocks, config->pool_flags,
 		 config->metadata_features, config->data_features,
 		 config->nr_queues, config->depth);
 }

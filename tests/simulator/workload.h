@@ -24,6 +24,7 @@ struct config {
 	uint64_t data_blocks, metadata_blocks;
 	uint64_t volume_sectors;
 	uint64_t origin_sectors; /* 0: no volume has an external origin */
+	uint64_t ballast_blocks; /* 0: no volume has ballast (ballast.h) */
 	unsigned pool_flags;     /* TP_POOL_ */
 	uint32_t commit_interval_ms, no_space_timeout_ms;
 	uint64_t metadata_cache_bytes, mapping_cache_bytes;
@@ -63,6 +64,11 @@ enum step_kind {
 	STEP_HEAL,
 	NR_STEP_KINDS,
 };
+
+/* What some numbers mean as a step's @random: a resize to far more than the
+ * volume's size; a bio through the handle that was resized. */
+#define RANDOM_HUGE_SIZE 1u
+#define RANDOM_SECOND_HANDLE (1u << 8)
 
 struct step {
 	uint32_t number; /* its place in the whole list */
