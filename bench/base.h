@@ -25,7 +25,7 @@ void check(int r, const char *what);
 /* Zeroed; dies if there is no memory. */
 void *allocate(size_t bytes);
 
-/* Whole pages, none of them the kernel's page of zeroes. */
+/* Whole pages, none of them the kernel's page of zeroes; for munmap(). */
 void *allocate_pages(size_t bytes);
 
 uint64_t now_ns(void);

@@ -15,6 +15,7 @@
 
 #define SAMPLE_EVERY 64u
 #define NR_SAMPLES_MAX (1u << 20) /* of a thread */
+#define NR_RANDOM_PLACES_MAX (1u << 24)
 
 struct driver {
 	const struct job *job;
@@ -58,10 +59,14 @@ static bool draws_read(const struct job *job, uint64_t number)
 
 static bool is_over(const struct driver *driver)
 {
-	if (!driver->job->run_ns)
-		return !driver->nr_left;
+	const struct job *job = driver->job;
 
-	return driver->nr_begun % driver->sample_every == 0 &&
+	if (!driver->nr_left)
+		return true;
+	if (job->stop)
+		return atomic_load_explicit(job->stop, memory_order_relaxed);
+
+	return job->run_ns && driver->nr_begun % SAMPLE_EVERY == 0 &&
 	       now_ns() >= driver->until_ns;
 }
 
@@ -69,7 +74,7 @@ static void begin_next(struct operation *op)
 {
 	struct driver *driver = op->driver;
 
-	if (!driver->nr_left || is_over(driver)) {
+	if (is_over(driver)) {
 		driver->nr_left = 0;
 		return;
 	}
@@ -152,13 +157,15 @@ static void init_driver(struct driver *driver, const struct job *job,
 			unsigned index, const uint32_t *order,
 			uint64_t nr_places, struct target *target)
 {
+	bool is_endless = job->stop || job->run_ns;
+
 	*driver = (struct driver){
 		.job = job,
 		.order = order,
 		.at = nr_places * index / job->threads,
 		.nr_places = nr_places,
-		.nr_left = job->run_ns ? UINT64_MAX : nr_places / job->threads,
-		.sample_every = SAMPLE_EVERY,
+		.nr_left = is_endless ? UINT64_MAX : nr_places / job->threads,
+		.sample_every = job->is_all_timed ? 1 : SAMPLE_EVERY,
 	};
 	init_samples(&driver->samples, NR_SAMPLES_MAX);
 	init_operations(driver);
@@ -176,23 +183,43 @@ static void exit_driver(struct driver *driver)
 
 /*---------------------------- a job ----------------------------------------*/
 
-/* Shuffled by the same numbers every time. */
-static uint32_t *lay_out(const struct job *job, uint64_t nr)
+/* The same numbers every time. */
+static uint64_t draw(uint64_t *random, uint64_t end)
 {
-	uint32_t *order = allocate(nr * sizeof(*order));
+	*random = *random * 6364136223846793005u + 1442695040888963407u;
+
+	return (*random >> 31) % end;
+}
+
+static void shuffle(uint32_t *order, uint64_t nr)
+{
 	uint64_t random = 1;
 
-	for (uint64_t i = 0; i < nr; i++)
-		order[i] = (uint32_t)i;
-	for (uint64_t i = nr; job->is_random && i > 1; i--) {
-		uint64_t other;
+	for (uint64_t i = nr; i > 1; i--) {
+		uint64_t other = draw(&random, i);
 		uint32_t swapped = order[i - 1];
 
-		random = random * 6364136223846793005u + 1442695040888963407u;
-		other = (random >> 33) % i;
 		order[i - 1] = order[other];
 		order[other] = swapped;
 	}
+}
+
+/* All places, or as many as there is room for, drawn from all of them. */
+static uint32_t *lay_out(const struct job *job, uint64_t *nr)
+{
+	uint64_t nr_places = job->size_bytes / job->stride, random = 1;
+	uint32_t *order;
+
+	*nr = nr_places;
+	if (job->is_random && *nr > NR_RANDOM_PLACES_MAX)
+		*nr = NR_RANDOM_PLACES_MAX;
+	order = allocate(*nr * sizeof(*order));
+	for (uint64_t i = 0; i < *nr; i++)
+		order[i] = (uint32_t)(*nr == nr_places
+					      ? i
+					      : draw(&random, nr_places));
+	if (job->is_random)
+		shuffle(order, *nr);
 
 	return order;
 }
@@ -226,8 +253,8 @@ static void sum_up(struct driver *drivers, unsigned nr, struct measure *measure)
 void drive(const struct job *job, struct target *target,
 	   struct measure *measure)
 {
-	uint64_t nr_places = job->size_bytes / job->stride;
-	uint32_t *order = lay_out(job, nr_places);
+	uint64_t nr_places;
+	uint32_t *order = lay_out(job, &nr_places);
 	struct driver drivers[THREADS_MAX];
 	uint64_t wall, cpu;
 

@@ -6,6 +6,7 @@
 #include <liburing.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "store.h"
@@ -125,6 +126,7 @@ static void write_whole(int fd, uint64_t size_bytes)
 			die("writing the file");
 	if (fsync(fd))
 		die("flushing the file");
+	munmap(data, MIB);
 }
 
 /* The path is gone before anything is written. */

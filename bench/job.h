@@ -8,6 +8,8 @@
 #ifndef BENCH_JOB_H
 #define BENCH_JOB_H
 
+#include <stdatomic.h>
+
 #include "lane.h"
 #include "samples.h"
 
@@ -41,7 +43,12 @@ struct job {
 	uint64_t size_bytes; /* of the volume, or of this part of the device */
 
 	unsigned depth, threads;
-	uint64_t run_ns; /* 0: each place once */
+
+	/* How long: the first of these that is given; else each place once. */
+	const atomic_bool *stop;
+	uint64_t run_ns;
+
+	bool is_all_timed; /* each operation, and not only some */
 };
 
 struct measure {

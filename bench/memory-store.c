@@ -4,12 +4,13 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "store.h"
 
 struct memory_store {
 	struct store store;
-	char *pages;
+	char *pages; /* NULL: it forgets what is written, and reads nothing */
 };
 
 /* A channel of the device, for the library or for a lane of ours. */
@@ -70,7 +71,8 @@ static void submit(void *context, struct tp_device_request *request)
 {
 	struct channel *channel = context;
 
-	perform(channel->memory->pages, request);
+	if (channel->memory->pages)
+		perform(channel->memory->pages, request);
 	request->device_room[0] = NULL;
 	*channel->last = request;
 	channel->last = (struct tp_device_request **)&request->device_room[0];
@@ -177,21 +179,39 @@ static struct tp_device *new_device(struct memory_store *memory)
 
 static void close_memory(struct store *store)
 {
-	free(store);
+	struct memory_store *memory = (struct memory_store *)store;
+
+	if (memory->pages)
+		munmap(memory->pages, store->size_bytes);
+	free(memory);
+}
+
+static struct store *open_store(char *pages, uint64_t size_bytes,
+				struct tp_device *metadata)
+{
+	struct memory_store *memory = allocate(sizeof(*memory));
+
+	memory->pages = pages;
+	memory->store.size_bytes = size_bytes;
+	memory->store.raw.open = lane_open;
+	memory->store.close = close_memory;
+	memory->store.data = new_device(memory);
+	memory->store.metadata = metadata;
+
+	return &memory->store;
 }
 
 struct store *open_memory_store(uint64_t size_bytes)
 {
-	struct memory_store *memory = allocate(sizeof(*memory));
+	struct tp_device *metadata;
 
-	memory->pages = allocate_pages(size_bytes);
-	memory->store.size_bytes = size_bytes;
-	memory->store.raw.open = lane_open;
-	memory->store.is_memory = true;
-	memory->store.close = close_memory;
-	memory->store.data = new_device(memory);
-	check(tp_device_open_memory(METADATA_BYTES, &memory->store.metadata),
-	      "metadata");
+	check(tp_device_open_memory(METADATA_BYTES, &metadata), "metadata");
 
-	return &memory->store;
+	return open_store(allocate_pages(size_bytes), size_bytes, metadata);
+}
+
+struct store *open_forgetful_store(uint64_t size_bytes,
+				   struct tp_device *metadata)
+{
+	return open_store(NULL, size_bytes, metadata);
 }

@@ -6,39 +6,6 @@
 
 #include "row.h"
 
-/* A volume, and as much again for what breaks sharing. */
-#define MEMORY_STORE_BYTES (4 * GIB + 64 * MIB)
-#define FILE_STORE_BYTES (1 * GIB + 64 * MIB)
-
-struct store *get_store(struct bench *bench, enum device device)
-{
-	struct store **store = &bench->stores[device];
-
-	if (*store)
-		return *store;
-	switch (device) {
-	case MEMORY:
-		*store = open_memory_store(MEMORY_STORE_BYTES);
-		break;
-	case TMPFS:
-		*store = open_file_store("/dev/shm", FILE_STORE_BYTES, false);
-		break;
-	default:
-		*store = open_file_store(bench->directory, FILE_STORE_BYTES,
-					 true);
-		break;
-	}
-
-	return *store;
-}
-
-void close_stores(struct bench *bench)
-{
-	for (unsigned i = 0; i < NR_DEVICES; i++)
-		if (bench->stores[i])
-			close_store(bench->stores[i]);
-}
-
 static int compare(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -115,8 +82,9 @@ void measure_row(struct bench *bench, const struct row *row,
 	memset(figure, 0, sizeof(*figure));
 	figure->row = row;
 	if (row->measure) {
-		nr = 1;
-		values[0] = row->measure(bench);
+		nr = row->is_long ? 1 : bench->rounds;
+		for (unsigned i = 0; i < nr; i++)
+			values[i] = row->measure(bench);
 	} else {
 		measure_jobs(bench, row, values, figure);
 	}

@@ -15,9 +15,12 @@ enum device { MEMORY, TMPFS, DISK, NR_DEVICES };
 /* What a run of the program was asked for, and what its rows share. */
 struct bench {
 	unsigned rounds;
-	const char *directory;            /* on the disk */
-	uint64_t nr_mappings;             /* of the big volume */
-	struct store *stores[NR_DEVICES]; /* opened when one is needed */
+	const char *directory; /* on the disk */
+	uint64_t nr_mappings;  /* of the big volume */
+
+	/* Made when they are needed. */
+	struct store *stores[NR_DEVICES];
+	struct big_pool *big_pool;
 };
 
 /* What the figure is, and which way is better. */
@@ -38,6 +41,7 @@ struct row {
 	struct job base, job;
 	double (*measure)(struct bench *bench);
 	const char *unit; /* of what measure() says */
+	bool is_long;     /* measure() is asked once, not in every round */
 
 	enum goal goal;
 	double bound; /* 0: there is no goal */
@@ -57,9 +61,10 @@ void measure_row(struct bench *bench, const struct row *row,
 		 struct figure *figure);
 bool is_met(const struct figure *figure);
 
-/* Opened when first asked for; closed by close_stores(). */
+/* Made when first asked for; end_bench() closes and removes them. */
 struct store *get_store(struct bench *bench, enum device device);
-void close_stores(struct bench *bench);
+struct big_pool *get_big_pool(struct bench *bench);
+void end_bench(struct bench *bench);
 
 /* The rows of the standard set. */
 extern const struct row standard_rows[];

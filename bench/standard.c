@@ -5,7 +5,7 @@
  * over it, or the least that the job must do: who breaks sharing reads a block
  * and writes one.
  */
-#include "row.h"
+#include "special.h"
 
 #define MAPPED_BYTES (1 * GIB)
 #define FRESH_BYTES (4 * GIB) /* in memory; of files there is less */
@@ -187,6 +187,54 @@ const struct row standard_rows[] = {
 	  .job = { FRESH, WRITE_AND_FLUSH, EACH_BLOCK(FILE_BYTES, 32),
 		   .run_ns = FILE_RUN_NS },
 	  .goal = GOAL_RATE, .bound = 5 },
+
+	/* A volume with many mappings. */
+	{ "big/snapshot", "snapshot, beside one of a volume with ten mappings",
+	  .measure = measure_snapshot_of_many, .unit = "times as long",
+	  .goal = GOAL_MOST, .bound = 1.1 },
+	{ "big/snapshot-batches", "snapshots in batches of 1,000",
+	  .measure = measure_snapshot_batches, .unit = "a second",
+	  .is_long = true, .goal = GOAL_LEAST, .bound = 20000 },
+	{ "big/open-close", "open and close", .measure = measure_open_close,
+	  .unit = "ms", .goal = GOAL_MOST, .bound = 100 },
+	{ "big/check", "thin_check's time by that of thinpool check",
+	  .measure = measure_check_speed, .unit = "times", .is_long = true,
+	  .goal = GOAL_LEAST, .bound = 5 },
+	{ "big/check-memory", "memory of thinpool check by that of thin_check",
+	  .measure = measure_check_memory, .unit = "times", .is_long = true,
+	  .goal = GOAL_MOST, .bound = 1 },
+
+	/* Memory. */
+	{ "big/cache-memory", "heap after reads all over",
+	  .measure = measure_cache_memory, .unit = "MiB", .is_long = true,
+	  .goal = GOAL_MOST, .bound = 66 },
+	{ "big/open-thin-memory", "heap for each of 10,000 open thins",
+	  .measure = measure_open_thin_memory, .unit = "bytes", .is_long = true,
+	  .goal = GOAL_MOST, .bound = 1024 },
+
+	/* The longest waits but one in a thousand. */
+	{ "beside/commits-first-writes", "first writes beside commits",
+	  .measure = measure_first_writes_beside_commits,
+	  .unit = "us at 99.9 %", .is_long = true, .goal = GOAL_MOST,
+	  .bound = 2000 },
+	{ "beside/commits-mapped", "mapped reads and writes beside commits",
+	  .measure = measure_mapped_beside_commits, .unit = "us at 99.9 %",
+	  .is_long = true, .goal = GOAL_MOST, .bound = 2000 },
+	{ "beside/deletion-first-writes", "first writes beside a deletion",
+	  .measure = measure_first_writes_beside_deletion,
+	  .unit = "us at 99.9 %", .is_long = true, .goal = GOAL_MOST,
+	  .bound = 2000 },
+	{ "beside/deletion-mapped", "mapped reads and writes beside a deletion",
+	  .measure = measure_mapped_beside_deletion, .unit = "us at 99.9 %",
+	  .is_long = true, .goal = GOAL_MOST, .bound = 2000 },
+	{ "beside/discard-first-writes", "first writes beside a big discard",
+	  .measure = measure_first_writes_beside_discard,
+	  .unit = "us at 99.9 %", .is_long = true, .goal = GOAL_MOST,
+	  .bound = 2000 },
+	{ "beside/discard-mapped",
+	  "mapped reads and writes beside a big discard",
+	  .measure = measure_mapped_beside_discard, .unit = "us at 99.9 %",
+	  .is_long = true, .goal = GOAL_MOST, .bound = 2000 },
 };
 
 const size_t nr_standard_rows = ARRAY_SIZE(standard_rows);

@@ -13,7 +13,6 @@ struct store {
 	struct target raw;
 	struct tp_device *data, *metadata;
 	uint64_t size_bytes; /* of data */
-	bool is_memory;
 
 	void (*close)(struct store *store);
 };
@@ -22,6 +21,13 @@ struct store {
 
 /* Pages of this process, all of them there, by a device of the host's own. */
 struct store *open_memory_store(uint64_t size_bytes);
+
+/*
+ * The same without pages, for volumes that are larger than memory: it forgets
+ * what is written, and a read leaves the buffer as it is.  Takes the reference.
+ */
+struct store *open_forgetful_store(uint64_t size_bytes,
+				   struct tp_device *metadata);
 
 /*
  * Files in this directory, which vanish when the program ends.  Raw, they are

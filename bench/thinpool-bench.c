@@ -58,7 +58,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	nr_printed = run(&options);
-	close_stores(&options.bench);
+	end_bench(&options.bench);
 	if (!nr_printed) {
 		fputs("thinpool-bench: there is no such row; see --list\n",
 		      stderr);

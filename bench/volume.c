@@ -77,15 +77,50 @@ static struct lane *queue_open(struct target *target, unsigned depth)
 	return &queue->lane;
 }
 
+/*---------------------------- pools and volumes ----------------------------*/
+
+void format_store(struct store *store)
+{
+	struct tp_format_options options = TP_FORMAT_OPTIONS_INIT;
+
+	options.data_block_size = BLOCK_BYTES;
+	options.flags = TP_FORMAT_OVERWRITE;
+	check(tp_pool_format(store->metadata, store->data, &options), "format");
+}
+
+struct tp_pool *open_pool(struct store *store, unsigned flags)
+{
+	struct tp_pool_options options = TP_POOL_OPTIONS_INIT;
+	struct tp_pool *pool;
+
+	options.flags = flags;
+	check(tp_pool_open(store->metadata, store->data, &options, &pool),
+	      "opening the pool");
+
+	return pool;
+}
+
+void attach_volume(struct volume *volume, struct tp_pool *pool, uint32_t id,
+		   uint64_t size_bytes)
+{
+	struct tp_thin_options options = TP_THIN_OPTIONS_INIT;
+
+	volume->target.open = queue_open;
+	volume->pool = pool;
+	options.size = size_bytes;
+	check(tp_thin_open(pool, id, &options, &volume->thin),
+	      "opening the thin");
+}
+
 /*---------------------------- states ---------------------------------------*/
 
-static void fill(struct volume *volume, const struct job *job)
+void fill_volume(struct volume *volume, uint64_t size_bytes)
 {
 	const struct job filling = {
 		.steps = { { TP_WRITE, 4096 } },
 		.nr_steps = 1,
 		.stride = BLOCK_BYTES,
-		.size_bytes = job->size_bytes,
+		.size_bytes = size_bytes,
 		.depth = 32,
 		.threads = 1,
 	};
@@ -103,51 +138,29 @@ static uint32_t nest_snapshots(struct tp_pool *pool, uint32_t id, unsigned nr)
 	return id;
 }
 
-static void open_thin(struct volume *volume, uint32_t id, uint64_t size_bytes)
-{
-	struct tp_thin_options options = TP_THIN_OPTIONS_INIT;
-
-	options.size = size_bytes;
-	check(tp_thin_open(volume->pool, id, &options, &volume->thin),
-	      "opening the thin");
-}
-
-static void prepare(struct volume *volume, const struct job *job)
-{
-	uint32_t id = 1;
-
-	check(tp_pool_create_thin(volume->pool, id), "create");
-	open_thin(volume, id, job->size_bytes);
-	if (job->state == STATE_FRESH)
-		return;
-	fill(volume, job);
-	if (job->state == STATE_SHARED)
-		nest_snapshots(volume->pool, id, 1);
-	if (job->state == STATE_NESTED) {
-		check(tp_thin_close(volume->thin), "close");
-		id = nest_snapshots(volume->pool, id, NR_NESTED);
-		open_thin(volume, id, job->size_bytes);
-	}
-	check(tp_pool_commit(volume->pool), "commit");
-}
-
 void open_volume(struct volume *volume, struct store *store,
 		 const struct job *job)
 {
-	struct tp_format_options format = TP_FORMAT_OPTIONS_INIT;
-	struct tp_pool_options options = TP_POOL_OPTIONS_INIT;
+	struct tp_pool *pool;
+	uint32_t id = 1;
 
-	volume->target.open = queue_open;
-	format.data_block_size = BLOCK_BYTES;
-	format.flags = TP_FORMAT_OVERWRITE;
-	options.flags = job->is_zeroing ? 0 : TP_POOL_SKIP_ZEROING;
-	if (job->is_host_driven)
-		options.flags |= TP_POOL_HOST_DRIVEN;
-	check(tp_pool_format(store->metadata, store->data, &format), "format");
-	check(tp_pool_open(store->metadata, store->data, &options,
-			   &volume->pool),
-	      "opening the pool");
-	prepare(volume, job);
+	format_store(store);
+	pool = open_pool(
+		store, (job->is_zeroing ? 0 : TP_POOL_SKIP_ZEROING) |
+			       (job->is_host_driven ? TP_POOL_HOST_DRIVEN : 0));
+	check(tp_pool_create_thin(pool, id), "create");
+	attach_volume(volume, pool, id, job->size_bytes);
+	if (job->state == STATE_FRESH)
+		return;
+	fill_volume(volume, job->size_bytes);
+	if (job->state == STATE_SHARED)
+		nest_snapshots(pool, id, 1);
+	if (job->state == STATE_NESTED) {
+		check(tp_thin_close(volume->thin), "close");
+		id = nest_snapshots(pool, id, NR_NESTED);
+		attach_volume(volume, pool, id, job->size_bytes);
+	}
+	check(tp_pool_commit(pool), "commit");
 }
 
 void close_volume(struct volume *volume)

@@ -13,7 +13,20 @@ struct volume {
 	struct tp_thin *thin;
 };
 
-/* What is in the store is lost. */
+/* What was in the store is lost. */
+void format_store(struct store *store);
+
+/* @flags: TP_POOL_.  For tp_pool_close(). */
+struct tp_pool *open_pool(struct store *store, unsigned flags);
+
+/* A thin that is there, in a pool that somebody else closes. */
+void attach_volume(struct volume *volume, struct tp_pool *pool, uint32_t id,
+		   uint64_t size_bytes);
+
+/* Map all of it, in order. */
+void fill_volume(struct volume *volume, uint64_t size_bytes);
+
+/* A new pool in the store, and a thin in it in the state for this job. */
 void open_volume(struct volume *volume, struct store *store,
 		 const struct job *job);
 void close_volume(struct volume *volume);
