@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <thinpool/thinpool.h>
+#include <time.h>
 
 #include "base.h"
 

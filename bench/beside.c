@@ -1,6 +1,6 @@
 /*
- * beside.c - how long bios in the foreground take while a commit, a deletion or a
- * discard of something big goes on in the same pool.
+ * beside.c - how long bios in the foreground take while a commit, a deletion or
+ * a discard of something big goes on in the same pool.
  *
  * They go on one at a time on a volume of their own until the other is through.
  * Two kinds: first writes, which need the run loop that the other keeps busy;
@@ -16,8 +16,6 @@
 #define OTHER_ID 1u
 #define OWN_ID 2u
 #define NR_OTHER_MAPPINGS 1000000u
-#define NR_OWN_BLOCKS (1u << 22)
-#define NR_MAPPED_BLOCKS 4096u
 #define COMMITTING_NS 2000000000u
 
 struct background {
@@ -55,14 +53,14 @@ static uint64_t nr_mapped_blocks(struct tp_thin *thin)
 	return info.mapped_bytes / BLOCK_BYTES;
 }
 
-/* The call returns when the thin is gone; its blocks are freed after that, until
- * there are no more than those of the foreground's. */
+/* The call returns when the thin is gone; its blocks are freed after that,
+ * until there are no more than those of the foreground's. */
 static void delete_other(struct tp_pool *pool)
 {
 	struct volume own;
 	uint64_t nr_used;
 
-	attach_volume(&own, pool, OWN_ID, NR_OWN_BLOCKS * BLOCK_BYTES);
+	attach_volume(&own, pool, OWN_ID, BLOCK_BYTES);
 	check(tp_pool_delete_thin(pool, OTHER_ID), "delete");
 	do {
 		usleep(2000);
@@ -93,92 +91,55 @@ static void *run_background(void *context)
 
 /*---------------------------- the foreground -------------------------------*/
 
-static double drive_beside(struct background *background, struct job *job)
+static double drive_beside(struct background *background,
+			   const struct job *foreground)
 {
+	struct job job = *foreground;
 	struct measure measure;
 	struct volume own;
 	pthread_t thread;
 
-	attach_volume(&own, background->pool, OWN_ID, job->size_bytes);
-	if (job->state == STATE_MAPPED)
-		fill_volume(&own, job->size_bytes);
+	attach_volume(&own, background->pool, OWN_ID, job.size_bytes);
+	if (job.state == STATE_MAPPED)
+		fill_volume(&own, job.size_bytes);
 	if (pthread_create(&thread, NULL, run_background, background))
 		die("no thread");
-	job->stop = &background->has_ended;
-	drive(job, &own.target, &measure);
+	job.stop = &background->has_ended;
+	drive(&job, &own.target, &measure);
 	pthread_join(thread, NULL);
 	check(tp_thin_close(own.thin), "close");
 
 	return measure.latency_us[P999];
 }
 
-static double measure_beside(void (*work)(struct tp_pool *pool), struct job job)
+static double measure_beside(void (*work)(struct tp_pool *pool),
+			     const struct row *row)
 {
 	struct background background = { .work = work };
-	struct store *store = open_new_pool_store();
+	struct store *store = open_sparse_store(NR_OTHER_MAPPINGS);
 	double result;
 
 	background.pool = open_pool(store, TP_POOL_SKIP_ZEROING);
 	map_volume(background.pool, OTHER_ID, NR_OTHER_MAPPINGS);
 	check(tp_pool_create_thin(background.pool, OWN_ID), "create");
-	result = drive_beside(&background, &job);
+	result = drive_beside(&background, &row->job);
 	check(tp_pool_close(background.pool), "closing the pool");
 	close_store(store);
 
 	return result;
 }
 
-static const struct job first_writes = {
-	.state = STATE_FRESH,
-	.steps = { { TP_WRITE, 4096 } },
-	.nr_steps = 1,
-	.is_random = true,
-	.stride = BLOCK_BYTES,
-	.size_bytes = NR_OWN_BLOCKS * BLOCK_BYTES,
-	.depth = 1,
-	.threads = 1,
-	.is_all_timed = true,
-};
-
-static const struct job mapped = {
-	.state = STATE_MAPPED,
-	.steps = { { TP_WRITE, 4096 } },
-	.nr_steps = 1,
-	.read_percent = 50,
-	.is_random = true,
-	.stride = 4096,
-	.size_bytes = NR_MAPPED_BLOCKS * BLOCK_BYTES,
-	.depth = 1,
-	.threads = 1,
-	.is_all_timed = true,
-};
-
-double measure_first_writes_beside_commits(struct bench *bench)
+double measure_beside_commits(struct bench *bench, const struct row *row)
 {
-	return measure_beside(commit_often, first_writes);
+	return measure_beside(commit_often, row);
 }
 
-double measure_first_writes_beside_deletion(struct bench *bench)
+double measure_beside_deletion(struct bench *bench, const struct row *row)
 {
-	return measure_beside(delete_other, first_writes);
+	return measure_beside(delete_other, row);
 }
 
-double measure_first_writes_beside_discard(struct bench *bench)
+double measure_beside_discard(struct bench *bench, const struct row *row)
 {
-	return measure_beside(discard_other, first_writes);
-}
-
-double measure_mapped_beside_commits(struct bench *bench)
-{
-	return measure_beside(commit_often, mapped);
-}
-
-double measure_mapped_beside_deletion(struct bench *bench)
-{
-	return measure_beside(delete_other, mapped);
-}
-
-double measure_mapped_beside_discard(struct bench *bench)
-{
-	return measure_beside(discard_other, mapped);
+	return measure_beside(discard_other, row);
 }

@@ -12,8 +12,6 @@
 /* Room for other volumes in the same pool. */
 #define SPARE_BYTES (1024 * GIB)
 
-#define NEW_POOL_BYTES (1024 * GIB)
-#define NEW_METADATA_BYTES (1 * GIB)
 #define BATCH 1000u /* snapshots */
 
 #define METADATA_BYTES_EACH 24u /* of a mapping and its count, with room */
@@ -54,24 +52,35 @@ void take_snapshots(struct tp_pool *pool, uint32_t origin, uint32_t id,
 	}
 }
 
-struct store *open_new_pool_store(void)
+static uint64_t metadata_bytes(uint64_t nr_mappings)
 {
-	struct tp_device *metadata;
-	struct store *store;
+	return nr_mappings * METADATA_BYTES_EACH / 4096 * 4096 + GIB;
+}
 
-	check(tp_device_open_memory(NEW_METADATA_BYTES, &metadata), "metadata");
-	store = open_forgetful_store(NEW_POOL_BYTES, metadata);
+static struct store *open_store(uint64_t nr_mappings,
+				struct tp_device *metadata)
+{
+	struct store *store = open_forgetful_store(
+		nr_mappings * BLOCK_BYTES + SPARE_BYTES, metadata);
+
 	format_store(store);
 
 	return store;
 }
 
+struct store *open_sparse_store(uint64_t nr_mappings)
+{
+	struct tp_device *metadata;
+
+	check(tp_device_open_memory(metadata_bytes(nr_mappings), &metadata),
+	      "metadata");
+
+	return open_store(nr_mappings, metadata);
+}
+
 struct big_pool *make_big_pool(uint64_t nr_mappings)
 {
 	struct big_pool *big = allocate(sizeof(*big));
-	uint64_t metadata_bytes =
-		nr_mappings * METADATA_BYTES_EACH / 4096 * 4096 +
-		METADATA_BYTES;
 	struct tp_device *metadata;
 	struct tp_pool *pool;
 	int fd;
@@ -79,14 +88,12 @@ struct big_pool *make_big_pool(uint64_t nr_mappings)
 	snprintf(big->path, sizeof(big->path),
 		 "/dev/shm/thinpool-bench-XXXXXX");
 	fd = mkostemp(big->path, O_CLOEXEC);
-	if (fd < 0 || ftruncate(fd, (off_t)metadata_bytes))
+	if (fd < 0 || ftruncate(fd, (off_t)metadata_bytes(nr_mappings)))
 		die(big->path);
 	close(fd);
 	check(tp_device_open_file(big->path, NULL, &metadata), big->path);
 	big->nr_mappings = nr_mappings;
-	big->store = open_forgetful_store(
-		nr_mappings * BLOCK_BYTES + SPARE_BYTES, metadata);
-	format_store(big->store);
+	big->store = open_store(nr_mappings, metadata);
 	pool = open_pool(big->store, TP_POOL_SKIP_ZEROING);
 	map_volume(pool, BIG_ID, nr_mappings);
 	check(tp_pool_close(pool), "closing the pool");

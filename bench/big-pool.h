@@ -19,8 +19,8 @@ struct big_pool {
 struct big_pool *make_big_pool(uint64_t nr_mappings);
 void remove_big_pool(struct big_pool *big);
 
-/* For a pool of less, which nobody else has: formatted, and all in memory. */
-struct store *open_new_pool_store(void);
+/* For a pool with so many mappings that nobody else has, all in memory. */
+struct store *open_sparse_store(uint64_t nr_mappings);
 
 /* Of @origin, with the ids from @id on; a thousand by a call. */
 void take_snapshots(struct tp_pool *pool, uint32_t origin, uint32_t id,

@@ -157,14 +157,15 @@ static void init_driver(struct driver *driver, const struct job *job,
 			unsigned index, const uint32_t *order,
 			uint64_t nr_places, struct target *target)
 {
-	bool is_endless = job->stop || job->run_ns;
+	uint64_t nr = job->nr_operations ? job->nr_operations : nr_places;
 
 	*driver = (struct driver){
 		.job = job,
 		.order = order,
 		.at = nr_places * index / job->threads,
 		.nr_places = nr_places,
-		.nr_left = is_endless ? UINT64_MAX : nr_places / job->threads,
+		.nr_left = job->stop || job->run_ns ? UINT64_MAX
+						    : nr / job->threads,
 		.sample_every = job->is_all_timed ? 1 : SAMPLE_EVERY,
 	};
 	init_samples(&driver->samples, NR_SAMPLES_MAX);

@@ -1,5 +1,6 @@
 /*
- * job.h - a job, like those of fio: what is done, where, and how much at a time.
+ * job.h - a job, like those of fio: what is done, where, and how much at a
+ * time.
  *
  * An operation is one request or more, one after another, at the same place: a
  * write; or a write and a flush; or a block read and written.  A job keeps so
@@ -47,6 +48,7 @@ struct job {
 	/* How long: the first of these that is given; else each place once. */
 	const atomic_bool *stop;
 	uint64_t run_ns;
+	uint64_t nr_operations;
 
 	bool is_all_timed; /* each operation, and not only some */
 };

@@ -1,6 +1,6 @@
 /*
- * lane.h - where one thread submits and reaps: the raw device's channel or ring,
- * or a queue of a pool.  What drives them sees no difference.
+ * lane.h - where one thread submits and reaps: the raw device's channel or
+ * ring, or a queue of a pool.  What drives them sees no difference.
  */
 #ifndef BENCH_LANE_H
 #define BENCH_LANE_H

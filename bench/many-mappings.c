@@ -12,7 +12,7 @@
 #include "special.h"
 #include "volume.h"
 
-double measure_open_close(struct bench *bench)
+double measure_open_close(struct bench *bench, const struct row *row)
 {
 	struct store *store = get_big_pool(bench)->store;
 	uint64_t begin = now_ns();
@@ -95,12 +95,12 @@ static struct program_cost run_thin_check(struct bench *bench)
 		(const char *const[]){ "thin_check", "-q", path, NULL });
 }
 
-double measure_check_speed(struct bench *bench)
+double measure_check_speed(struct bench *bench, const struct row *row)
 {
 	return run_thin_check(bench).seconds / run_check(bench).seconds;
 }
 
-double measure_check_memory(struct bench *bench)
+double measure_check_memory(struct bench *bench, const struct row *row)
 {
 	return run_check(bench).kib / run_thin_check(bench).kib;
 }

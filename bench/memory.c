@@ -20,10 +20,10 @@ static double heap_bytes(void)
 	return (double)(info.uordblks + info.hblkhd);
 }
 
-double measure_open_thin_memory(struct bench *bench)
+double measure_open_thin_memory(struct bench *bench, const struct row *row)
 {
 	struct volume *volumes = allocate(NR_THINS * sizeof(*volumes));
-	struct store *store = open_new_pool_store();
+	struct store *store = open_sparse_store(0);
 	struct tp_pool *pool = open_pool(store, 0);
 	double before, after;
 
@@ -43,7 +43,7 @@ double measure_open_thin_memory(struct bench *bench)
 }
 
 /* Of a pool that has read all over its big volume, queue and all. */
-double measure_cache_memory(struct bench *bench)
+double measure_cache_memory(struct bench *bench, const struct row *row)
 {
 	struct big_pool *big = get_big_pool(bench);
 	const struct job reading = {

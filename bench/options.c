@@ -27,6 +27,7 @@ static const char usage[] =
 	"  --threads N            each with its own queue; default 1\n"
 	"  --size MIB             of the volume; default 512\n"
 	"  --seconds N            default 1; 0: each place once\n"
+	"  --operations N         instead, in all threads together\n"
 	"  --state STATE          fresh, mapped, shared, nested; default mapped\n"
 	"  --zeroing              new blocks are zeroed\n"
 	"  --flush                after each write\n"
@@ -47,6 +48,7 @@ enum option_name {
 	OPTION_THREADS,
 	OPTION_SIZE,
 	OPTION_SECONDS,
+	OPTION_OPERATIONS,
 	OPTION_STATE,
 	OPTION_ZEROING,
 	OPTION_FLUSH,
@@ -69,6 +71,7 @@ static const struct option option_names[] = {
 	{ "threads", required_argument, NULL, OPTION_THREADS },
 	{ "size", required_argument, NULL, OPTION_SIZE },
 	{ "seconds", required_argument, NULL, OPTION_SECONDS },
+	{ "operations", required_argument, NULL, OPTION_OPERATIONS },
 	{ "state", required_argument, NULL, OPTION_STATE },
 	{ "zeroing", no_argument, NULL, OPTION_ZEROING },
 	{ "flush", no_argument, NULL, OPTION_FLUSH },
@@ -151,6 +154,10 @@ static void parse_job(struct options *options, int c)
 		break;
 	case OPTION_SECONDS:
 		job->run_ns = number(optarg, 0, 3600) * 1000000000;
+		break;
+	case OPTION_OPERATIONS:
+		job->nr_operations = number(optarg, 1, 1ul << 40);
+		job->run_ns = 0;
 		break;
 	case OPTION_STATE:
 		job->state = choice(optarg, states, ARRAY_SIZE(states),

@@ -84,7 +84,7 @@ void measure_row(struct bench *bench, const struct row *row,
 	if (row->measure) {
 		nr = row->is_long ? 1 : bench->rounds;
 		for (unsigned i = 0; i < nr; i++)
-			values[i] = row->measure(bench);
+			values[i] = row->measure(bench, row);
 	} else {
 		measure_jobs(bench, row, values, figure);
 	}

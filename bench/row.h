@@ -1,6 +1,6 @@
 /*
- * row.h - a row of the benchmark: two jobs that are compared, or one figure that
- * is got in its own way, and the goal.
+ * row.h - a row of the benchmark: two jobs that are compared, or one figure
+ * that is got in its own way, and the goal.
  */
 #ifndef BENCH_ROW_H
 #define BENCH_ROW_H
@@ -37,11 +37,12 @@ struct row {
 	const char *title;
 	enum device device;
 
-	/* Jobs, in turn; or a function, if the job has no threads. */
+	/* Jobs, in turn; or a function, which uses the job in its own way. */
 	struct job base, job;
-	double (*measure)(struct bench *bench);
+	double (*measure)(struct bench *bench, const struct row *row);
 	const char *unit; /* of what measure() says */
 	bool is_long;     /* measure() is asked once, not in every round */
+	bool is_extra;    /* only if it is asked for */
 
 	enum goal goal;
 	double bound; /* 0: there is no goal */

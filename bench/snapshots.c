@@ -43,7 +43,7 @@ static double compare_origins(struct tp_pool *pool)
 	return big_us[MEDIAN] / small_us[MEDIAN];
 }
 
-double measure_snapshot_of_many(struct bench *bench)
+double measure_snapshot_of_many(struct bench *bench, const struct row *row)
 {
 	struct tp_pool *pool = open_pool(get_big_pool(bench)->store, 0);
 	double result;
@@ -57,9 +57,9 @@ double measure_snapshot_of_many(struct bench *bench)
 }
 
 /* One call, and so one commit, for each batch. */
-double measure_snapshot_batches(struct bench *bench)
+double measure_snapshot_batches(struct bench *bench, const struct row *row)
 {
-	struct store *store = open_new_pool_store();
+	struct store *store = open_sparse_store(NR_SMALL_MAPPINGS);
 	struct tp_pool *pool = open_pool(store, 0);
 	uint64_t begin, spent;
 

@@ -14,6 +14,7 @@
 
 #define MEMORY_RUN_NS 300000000u
 #define FILE_RUN_NS 500000000u
+#define SECOND 1000000000u
 
 #define BLOCK ((uint32_t)BLOCK_BYTES)
 
@@ -47,6 +48,19 @@
 
 #define IN_MEMORY(nr) ANYWHERE(MAPPED_BYTES, nr, MEMORY_RUN_NS)
 #define IN_FILE(nr) ANYWHERE(FILE_BYTES, nr, FILE_RUN_NS)
+
+/* Beside something big: first writes, which need the run loop that it keeps
+ * busy; reads and writes of what is mapped, which do not. */
+#define FIRST_WRITES                                                           \
+	FRESH, WRITE_4K, EACH_BLOCK(256 * GIB, 1), .is_all_timed = true
+#define MAPPED_IO                                                              \
+	MAPPED, WRITE_4K, .read_percent = 50, ANYWHERE(256 * MIB, 1, 0),       \
+			  .is_all_timed = true
+
+#define GROWTH_READS(size)                                                     \
+	MAPPED, READ_4K, EACH_BLOCK(size, 32), .run_ns = SECOND
+#define GROWTH_BREAKS(size)                                                    \
+	SHARED, WRITE_4K, EACH_BLOCK(size, 32), .nr_operations = 100000
 
 const struct row standard_rows[] = {
 	/* Mapped. */
@@ -214,27 +228,73 @@ const struct row standard_rows[] = {
 
 	/* The longest waits but one in a thousand. */
 	{ "beside/commits-first-writes", "first writes beside commits",
-	  .measure = measure_first_writes_beside_commits,
+	  .measure = measure_beside_commits, .job = { FIRST_WRITES },
 	  .unit = "us at 99.9 %", .is_long = true, .goal = GOAL_MOST,
 	  .bound = 2000 },
 	{ "beside/commits-mapped", "mapped reads and writes beside commits",
-	  .measure = measure_mapped_beside_commits, .unit = "us at 99.9 %",
-	  .is_long = true, .goal = GOAL_MOST, .bound = 2000 },
-	{ "beside/deletion-first-writes", "first writes beside a deletion",
-	  .measure = measure_first_writes_beside_deletion,
+	  .measure = measure_beside_commits, .job = { MAPPED_IO },
 	  .unit = "us at 99.9 %", .is_long = true, .goal = GOAL_MOST,
 	  .bound = 2000 },
-	{ "beside/deletion-mapped", "mapped reads and writes beside a deletion",
-	  .measure = measure_mapped_beside_deletion, .unit = "us at 99.9 %",
-	  .is_long = true, .goal = GOAL_MOST, .bound = 2000 },
+	{ "beside/deletion-first-writes", "first writes beside a big deletion",
+	  .measure = measure_beside_deletion, .job = { FIRST_WRITES },
+	  .unit = "us at 99.9 %", .is_long = true, .goal = GOAL_MOST,
+	  .bound = 2000 },
+	{ "beside/deletion-mapped",
+	  "mapped reads and writes beside a big deletion",
+	  .measure = measure_beside_deletion, .job = { MAPPED_IO },
+	  .unit = "us at 99.9 %", .is_long = true, .goal = GOAL_MOST,
+	  .bound = 2000 },
 	{ "beside/discard-first-writes", "first writes beside a big discard",
-	  .measure = measure_first_writes_beside_discard,
+	  .measure = measure_beside_discard, .job = { FIRST_WRITES },
 	  .unit = "us at 99.9 %", .is_long = true, .goal = GOAL_MOST,
 	  .bound = 2000 },
 	{ "beside/discard-mapped",
 	  "mapped reads and writes beside a big discard",
-	  .measure = measure_mapped_beside_discard, .unit = "us at 99.9 %",
-	  .is_long = true, .goal = GOAL_MOST, .bound = 2000 },
+	  .measure = measure_beside_discard, .job = { MAPPED_IO },
+	  .unit = "us at 99.9 %", .is_long = true, .goal = GOAL_MOST,
+	  .bound = 2000 },
+
+	/* How costs grow with the size of the volume. */
+	{ "growth/read-1g", "4 KiB random read, mapped, volume of 1 GiB",
+	  .measure = measure_growth, .is_extra = true, .unit = "ns over",
+	  .job = { GROWTH_READS(1 * GIB) }, .is_long = true,
+	  .goal = GOAL_MOST },
+	{ "growth/break-1g", "4 KiB write breaks sharing, volume of 1 GiB",
+	  .measure = measure_growth, .is_extra = true, .unit = "ns over",
+	  .job = { GROWTH_BREAKS(1 * GIB) }, .is_long = true,
+	  .goal = GOAL_MOST },
+	{ "growth/read-16g", "4 KiB random read, mapped, volume of 16 GiB",
+	  .measure = measure_growth, .is_extra = true, .unit = "ns over",
+	  .job = { GROWTH_READS(16 * GIB) }, .is_long = true,
+	  .goal = GOAL_MOST },
+	{ "growth/break-16g", "4 KiB write breaks sharing, volume of 16 GiB",
+	  .measure = measure_growth, .is_extra = true, .unit = "ns over",
+	  .job = { GROWTH_BREAKS(16 * GIB) }, .is_long = true,
+	  .goal = GOAL_MOST },
+	{ "growth/read-256g", "4 KiB random read, mapped, volume of 256 GiB",
+	  .measure = measure_growth, .is_extra = true, .unit = "ns over",
+	  .job = { GROWTH_READS(256 * GIB) }, .is_long = true,
+	  .goal = GOAL_MOST },
+	{ "growth/break-256g", "4 KiB write breaks sharing, volume of 256 GiB",
+	  .measure = measure_growth, .is_extra = true, .unit = "ns over",
+	  .job = { GROWTH_BREAKS(256 * GIB) }, .is_long = true,
+	  .goal = GOAL_MOST },
+	{ "growth/read-4t", "4 KiB random read, mapped, volume of 4 TiB",
+	  .measure = measure_growth, .is_extra = true, .unit = "ns over",
+	  .job = { GROWTH_READS(4096 * GIB) }, .is_long = true,
+	  .goal = GOAL_MOST },
+	{ "growth/break-4t", "4 KiB write breaks sharing, volume of 4 TiB",
+	  .measure = measure_growth, .is_extra = true, .unit = "ns over",
+	  .job = { GROWTH_BREAKS(4096 * GIB) }, .is_long = true,
+	  .goal = GOAL_MOST },
+	{ "growth/read-16t", "4 KiB random read, mapped, volume of 16 TiB",
+	  .measure = measure_growth, .is_extra = true, .unit = "ns over",
+	  .job = { GROWTH_READS(16384 * GIB) }, .is_long = true,
+	  .goal = GOAL_MOST },
+	{ "growth/break-16t", "4 KiB write breaks sharing, volume of 16 TiB",
+	  .measure = measure_growth, .is_extra = true, .unit = "ns over",
+	  .job = { GROWTH_BREAKS(16384 * GIB) }, .is_long = true,
+	  .goal = GOAL_MOST },
 };
 
 const size_t nr_standard_rows = ARRAY_SIZE(standard_rows);

@@ -31,8 +31,8 @@ struct store *open_forgetful_store(uint64_t size_bytes,
 
 /*
  * Files in this directory, which vanish when the program ends.  Raw, they are
- * driven by a ring of io_uring for each lane, and beneath a pool by the library's
- * own file device, which uses io_uring too.  @is_direct: O_DIRECT.
+ * driven by a ring of io_uring for each lane, and beneath a pool by the
+ * library's own file device, which uses io_uring too.  @is_direct: O_DIRECT.
  */
 struct store *open_file_store(const char *directory, uint64_t size_bytes,
 			      bool is_direct);

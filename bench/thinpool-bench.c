@@ -13,7 +13,7 @@
 static bool is_asked_for(const struct row *row, char *const *names)
 {
 	if (!*names)
-		return true;
+		return !row->is_extra;
 	for (; *names; names++)
 		if (!fnmatch(*names, row->name, 0))
 			return true;
