@@ -72,6 +72,15 @@ void candidates_thaw(struct candidates *list)
 		items(list)[i].gone = 0;
 }
 
+bool candidates_have(const struct candidates *list, uint32_t value)
+{
+	for (uint32_t i = 0; i < list->nr; i++)
+		if (candidates_get(list, i)->value == value)
+			return true;
+
+	return false;
+}
+
 void candidates_withdraw(struct candidates *list, uint32_t operation)
 {
 	struct candidate *all = items(list);

@@ -59,6 +59,9 @@ void candidates_forget(struct candidates *list, uint32_t i, uint64_t now);
 /* A rollback decides anew. */
 void candidates_thaw(struct candidates *list);
 
+/* Is @value one of them? */
+bool candidates_have(const struct candidates *list, uint32_t value);
+
 /* It had no effect after all (R4). */
 void candidates_withdraw(struct candidates *list, uint32_t operation);
 

@@ -37,15 +37,6 @@ static struct volume *add_volume(struct oracle *oracle, uint32_t id,
 	return volume;
 }
 
-static bool has_value(const struct candidates *list, uint32_t value)
-{
-	for (uint32_t i = 0; i < list->nr; i++)
-		if (candidates_get(list, i)->value == value)
-			return true;
-
-	return false;
-}
-
 /* What a read over the time of the call could have returned. */
 static void take_sector(const struct oracle *oracle,
 			const struct control *control,
@@ -59,15 +50,16 @@ static void take_sector(const struct oracle *oracle,
 			continue;
 		if (candidates_may_read(from, i, &oracle->history,
 					control->begin, oracle->rolled_back) &&
-		    !has_value(to, c->value))
+		    !candidates_have(to, c->value))
 			candidates_add(to, (struct candidate){ INITIAL,
 							       c->value, 0 });
 	}
 }
 
 static void take_block(const struct oracle *oracle,
-		       const struct control *control, struct volume *origin,
-		       struct volume *snapshot, uint32_t b)
+		       const struct control *control,
+		       const struct volume *origin, struct volume *snapshot,
+		       uint32_t b)
 {
 	uint64_t first = (uint64_t)b * oracle->rules.block_sectors;
 
@@ -76,6 +68,14 @@ static void take_block(const struct oracle *oracle,
 	for (uint32_t s = 0; s < oracle->rules.block_sectors; s++)
 		take_sector(oracle, control, &origin->blocks[b]->sectors[s],
 			    &snapshot->blocks[b]->sectors[s]);
+}
+
+void oracle_take(const struct oracle *oracle, const struct control *control,
+		 const struct volume *from, struct volume *to)
+{
+	for (uint32_t b = 0; b < from->nr_blocks; b++)
+		if (from->blocks[b])
+			take_block(oracle, control, from, to, b);
 }
 
 static void take_snapshots(struct oracle *oracle, const struct control *control)
@@ -96,10 +96,7 @@ static void take_snapshots(struct oracle *oracle, const struct control *control)
 
 		origin = &oracle->volumes[number];
 		snapshot->has_ballast = origin->has_ballast;
-		for (uint32_t b = 0; b < origin->nr_blocks; b++)
-			if (origin->blocks[b])
-				take_block(oracle, control, origin, snapshot,
-					   b);
+		oracle_take(oracle, control, origin, snapshot);
 		cut.pairs[i].volume = snapshot->number;
 		cut.pairs[i].origin = number;
 	}
@@ -122,6 +119,10 @@ static void apply(struct oracle *oracle, const struct control *control)
 		oracle_find(oracle, control->pairs[0].id)->exists = false;
 		break;
 	case CONTROL_FACTS:
+		if (control->facts.held && !oracle->facts.held)
+			oracle_hold(oracle, control);
+		else if (!control->facts.held)
+			oracle_release(oracle);
 		oracle->facts = control->facts;
 		break;
 	case CONTROL_COMMIT:

@@ -99,6 +99,9 @@ static void do_step(struct run *run, const struct step *step)
 	case STEP_RESIZE:
 		run_resize(run, step->slot, step->random);
 		break;
+	case STEP_LOOK_BACK:
+		run_look_back(run);
+		break;
 	case STEP_FAIL_HOOK:
 		run_fail_hook(run, step->events);
 		break;
@@ -180,6 +183,7 @@ static void finish(struct run *run)
 		run_drain(run, NR_SLOTS);
 	if (is_going(run))
 		run_read_all(run);
+	run_look_back(run);
 	if (is_going(run))
 		reopen(run, &last);
 	run_recover(run, NULL);

@@ -131,6 +131,8 @@ static void go_through(struct run *image, uint64_t random)
 		return;
 	if (random % 4 == 0)
 		reopen(image);
+	if (random % 4 == 2)
+		run_look_back(image);
 	if (random % 4 == 1)
 		run_steps(image, (unsigned)(random >> 8) % MAX_TAIL);
 }

@@ -33,6 +33,9 @@ struct oracle *oracle_copy(const struct oracle *from)
 	to->volumes = calloc(to->room ? to->room : 1, sizeof(*to->volumes));
 	for (uint32_t i = 0; i < from->nr_volumes; i++)
 		volume_copy(&to->volumes[i], &from->volumes[i], &to->rules);
+	to->held = calloc(to->nr_held + 1, sizeof(*to->held));
+	for (uint32_t i = 0; i < from->nr_held; i++)
+		volume_copy(&to->held[i], &from->held[i], &to->rules);
 	to->cuts = copy_of(from->cuts, from->nr_cuts * sizeof(*to->cuts));
 
 	return to;
@@ -44,6 +47,7 @@ void oracle_free(struct oracle *oracle)
 		return;
 	for (uint32_t i = 0; i < oracle->nr_volumes; i++)
 		volume_exit(&oracle->volumes[i], &oracle->rules);
+	oracle_release(oracle);
 	history_exit(&oracle->history);
 	free(oracle->volumes);
 	free(oracle->cuts);
@@ -134,9 +138,12 @@ uint32_t oracle_submit(struct oracle *oracle, const struct operation *operation)
 
 	if (changes_sectors(operation))
 		append(oracle, number);
-	if (changes_sectors(operation) && operation->op != TP_DISCARD)
+	if (changes_sectors(operation) && operation->op != TP_DISCARD) {
 		note_written(oracle, &oracle->volumes[operation->volume],
 			     operation);
+		oracle_held_written(oracle, operation,
+				    value_of(operation, number));
+	}
 
 	return number;
 }

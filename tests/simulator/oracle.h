@@ -58,6 +58,9 @@ struct oracle {
 	struct history history;
 	struct volume *volumes; /* by number */
 	uint32_t nr_volumes, room;
+	struct volume *held; /* by the metadata snapshot: see held.c */
+	uint32_t nr_held;
+	uint64_t held_transaction_id;
 	struct facts facts;
 	struct control control; /* under way */
 	struct control doubt;   /* failed, and may be found done (K5) */
@@ -125,6 +128,12 @@ bool oracle_found(struct oracle *oracle, uint32_t id, uint64_t begin,
 		  uint64_t end, bool stays, const void *buffer,
 		  struct verdict *verdict);
 
+/* Are these sectors what the metadata snapshot may show of one of the volumes
+ * that it holds? */
+bool oracle_held_shows(const struct oracle *oracle, const struct volume *held,
+		       uint64_t begin, uint64_t end, const void *buffer,
+		       struct verdict *verdict);
+
 /* The pool was closed after a fault: what is not sealed may be gone, and is
  * not promised any more to be there, now or later. */
 void oracle_doubt(struct oracle *oracle);
@@ -156,6 +165,18 @@ void oracle_freeze(const struct oracle *oracle, const struct volume *volume,
 
 /* What nobody will ask for again came before this. */
 uint64_t oracle_horizon(const struct oracle *oracle);
+
+/* What a read of all of @from over the time of the call could have returned
+ * becomes what @to is initially. */
+void oracle_take(const struct oracle *oracle, const struct control *control,
+		 const struct volume *from, struct volume *to);
+
+/* See held.c: a metadata snapshot was reserved by @control, or released; and
+ * @operation, which was submitted, leaves @value in its sectors. */
+void oracle_hold(struct oracle *oracle, const struct control *control);
+void oracle_release(struct oracle *oracle);
+void oracle_held_written(struct oracle *oracle,
+			 const struct operation *operation, uint32_t value);
 
 /* See cut.c. */
 bool cut_check(const struct oracle *oracle, const struct cut *cut,

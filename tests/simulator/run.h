@@ -86,6 +86,7 @@ struct run {
 	bool in_call, in_hook;
 	bool is_checking; /* and not running */
 	bool is_looking;  /* through a pool that may change nothing */
+	bool looks_back;  /* through one that reads the metadata snapshot */
 
 	/* How many there had been when the call was made. */
 	uint64_t call_requests, call_transactions, call_hook_failures;
@@ -148,6 +149,11 @@ bool run_verify(struct run *run);
 
 /* What the opened pool says of itself. */
 bool run_look(struct run *run, struct found *found);
+
+/*---------------------------- look-back.c -----------------------------------*/
+
+/* What the metadata snapshot shows, if there is one, while the pool goes on. */
+void run_look_back(struct run *run);
 
 /*---------------------------- agree.c --------------------------------------*/
 

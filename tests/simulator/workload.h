@@ -47,6 +47,7 @@ enum step_kind {
 	STEP_TRANSACTION_ID,
 	STEP_RESERVE,
 	STEP_RELEASE,
+	STEP_LOOK_BACK, /* at the metadata snapshot */
 	STEP_COMMIT,
 	STEP_GROW_DATA,
 	STEP_GROW_METADATA,
