@@ -330,6 +330,43 @@ static void grow_metadata(struct run *run, const struct step *step)
 	run_end_call(run, tp_pool_grow_metadata(run->pool));
 }
 
+/*---------------------------- trim -----------------------------------------*/
+
+static bool is_trim_right(struct run *run, int result)
+{
+	bool discards = run->config->data_features & TP_DEVICE_DISCARD;
+
+	if (!result || run->is_faulty)
+		return true;
+	if (result == -EBUSY)
+		return run->nr_suspends;
+
+	return result == -EOPNOTSUPP &&
+	       (!discards || run->mode > TP_MODE_OUT_OF_DATA_SPACE);
+}
+
+/* Of all of the device, or a part.  It changes nothing, and so makes nothing
+ * durable: what it must leave alone is seen by the order of requests, and by
+ * what is read. */
+static void trim(struct run *run, const struct step *step)
+{
+	uint64_t size = device_blocks(run, DATA_DEVICE, SECTOR_BYTES);
+	bool all = step->random % 2;
+	uint64_t begin = all ? 0 : step->random / 2 % size;
+	uint64_t nr = all ? size : step->random / 4 % (size - begin);
+	int r;
+
+	run->in_call = true;
+	r = tp_pool_trim(run->pool, begin * SECTOR_BYTES, nr * SECTOR_BYTES,
+			 NULL);
+	run->in_call = false;
+	trace_result(run->trace, r);
+	if (is_going(run) && !is_trim_right(run, r))
+		violated(run->verdict,
+			 "a trim fails with %d, and nothing failed: %s", r,
+			 tp_last_error());
+}
+
 /*---------------------------- suspend and resume ---------------------------*/
 
 static void suspend(struct run *run)
@@ -475,6 +512,9 @@ void run_call(struct run *run, const struct step *step)
 		break;
 	case STEP_COMMIT:
 		commit(run);
+		break;
+	case STEP_TRIM:
+		trim(run, step);
 		break;
 	case STEP_GROW_DATA:
 		grow_data(run, step);

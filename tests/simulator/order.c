@@ -403,6 +403,13 @@ static bool check_in_place(const struct order *order,
 	return true;
 }
 
+/* No thin maps it any more, and it is referred to all the same. */
+static bool is_held(const struct view *view, uint64_t dblock)
+{
+	return dblock < view->metadata.data_map.nr_blocks &&
+	       view->metadata.data_counts[dblock];
+}
+
 static bool check_data_block(const struct order *order,
 			     const struct tp_simulated_event *event,
 			     uint64_t dblock, uint64_t begin, uint64_t end,
@@ -413,6 +420,11 @@ static bool check_data_block(const struct order *order,
 	for (unsigned i = 0; i < order->nr_views; i++) {
 		const struct owner *owner = owner_of(order->views[i], dblock);
 
+		if (!owner && is_held(order->views[i], dblock))
+			return violated(verdict,
+					"M5: data block %llu is changed, which "
+					"the metadata snapshot uses on disk",
+					(unsigned long long)dblock);
 		if (!owner)
 			continue;
 		if (event->op == TP_DISCARD || owner->nr > 1 ||

@@ -195,12 +195,13 @@ static void make_bio(struct step *step, const struct config *config,
 
 /* How often, of a thousand. */
 static const unsigned weights[NR_STEP_KINDS] = {
-	[STEP_BIO] = 782,     [STEP_CREATE] = 24,        [STEP_SNAPSHOT] = 45,
-	[STEP_DELETE] = 18,   [STEP_TRANSACTION_ID] = 8, [STEP_RESERVE] = 10,
-	[STEP_RELEASE] = 6,   [STEP_LOOK_BACK] = 10,     [STEP_COMMIT] = 8,
-	[STEP_GROW_DATA] = 8, [STEP_GROW_METADATA] = 4,  [STEP_SUSPEND] = 5,
-	[STEP_RESUME] = 8,    [STEP_HOOK] = 6,           [STEP_RESIZE] = 12,
-	[STEP_REOPEN] = 6,    [STEP_WAIT] = 30,          [STEP_DRAIN] = 10,
+	[STEP_BIO] = 772,   [STEP_CREATE] = 24,        [STEP_SNAPSHOT] = 45,
+	[STEP_DELETE] = 18, [STEP_TRANSACTION_ID] = 8, [STEP_RESERVE] = 10,
+	[STEP_RELEASE] = 6, [STEP_LOOK_BACK] = 10,     [STEP_TRIM] = 10,
+	[STEP_COMMIT] = 8,  [STEP_GROW_DATA] = 8,      [STEP_GROW_METADATA] = 4,
+	[STEP_SUSPEND] = 5, [STEP_RESUME] = 8,         [STEP_HOOK] = 6,
+	[STEP_RESIZE] = 12, [STEP_REOPEN] = 6,         [STEP_WAIT] = 30,
+	[STEP_DRAIN] = 10,
 };
 
 static enum step_kind choose_kind(uint64_t *random)
@@ -417,6 +418,7 @@ static const char *const kind_names[NR_STEP_KINDS] = {
 	[STEP_RELEASE] = "release the metadata snapshot",
 	[STEP_LOOK_BACK] = "read the metadata snapshot",
 	[STEP_COMMIT] = "commit",
+	[STEP_TRIM] = "trim",
 	[STEP_GROW_DATA] = "grow data",
 	[STEP_GROW_METADATA] = "grow metadata",
 	[STEP_SUSPEND] = "suspend",

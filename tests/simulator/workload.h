@@ -49,6 +49,7 @@ enum step_kind {
 	STEP_RELEASE,
 	STEP_LOOK_BACK, /* at the metadata snapshot */
 	STEP_COMMIT,
+	STEP_TRIM,
 	STEP_GROW_DATA,
 	STEP_GROW_METADATA,
 	STEP_SUSPEND,
