@@ -82,18 +82,17 @@ const struct tpi_validator tpi_node_validator = {
 
 uint32_t tpi_node_lower_bound(const struct tpi_node *node, uint64_t key)
 {
-	uint32_t begin = 0, end = tpi_node_nr(node);
+	uint32_t begin = 0, nr = tpi_node_nr(node);
 
-	while (begin < end) {
-		uint32_t middle = (begin + end) / 2;
+	/* Which half it is cannot be foretold, so nothing branches on it. */
+	while (nr > 1) {
+		uint32_t half = nr / 2;
 
-		if (tpi_node_key(node, middle) < key)
-			begin = middle + 1;
-		else
-			end = middle;
+		begin += tpi_node_key(node, begin + half - 1) < key ? half : 0;
+		nr -= half;
 	}
 
-	return begin;
+	return begin + (nr && tpi_node_key(node, begin) < key);
 }
 
 int tpi_node_search(const struct tpi_node *node, uint64_t key)

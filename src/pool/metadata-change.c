@@ -18,9 +18,13 @@
 
 /*---------------------------- a thin's root --------------------------------*/
 
+/* What the transaction has made private stays in the cache until it closes. */
 static int prepare_thin_change(struct tpi_metadata *md,
 			       const struct tpi_thin_tree *tree)
 {
+	if (tree->private_in == md->transaction)
+		return 0;
+
 	return tpi_btree_prepare_insert(&md->thins, md->mapping_root, tree->id,
 					1);
 }

@@ -128,6 +128,7 @@ static int take_buffer(struct tpi_preparation *prep)
 	return -EINPROGRESS;
 }
 
+/* What was used last is used next, as the processor's caches have it still. */
 static void put_buffer(struct tpi_preparation *prep)
 {
 	struct tp_pool *pool = prep->pool;
@@ -135,7 +136,7 @@ static void put_buffer(struct tpi_preparation *prep)
 
 	if (!prep->buffer)
 		return;
-	tpi_list_add_tail(&pool->idle_buffers, &prep->buffer->entry);
+	tpi_list_add(&pool->idle_buffers, &prep->buffer->entry);
 	prep->buffer = NULL;
 	waiter = tpi_list_pop(&pool->buffer_waiters);
 	if (waiter)
@@ -158,7 +159,7 @@ static void finish(struct tpi_preparation *prep, int error)
 	tpi_port_leave(&pool->port, prep->section, prep->pool_parity,
 		       prep->thin_parity);
 	put_buffer(prep);
-	tpi_list_add_tail(&pool->idle_preparations, &prep->entry);
+	tpi_list_add(&pool->idle_preparations, &prep->entry);
 	tpi_loop_ready_all(&pool->loop, &pool->preparation_waiters);
 	tpi_bio_part_ended(bio, &pool->port, error);
 }

@@ -44,6 +44,7 @@ void tpi_block_table_remove(struct tpi_block_table *table, uint64_t key);
  * that may have to stop and go on later, while the table changes. */
 struct tpi_work_list {
 	uint64_t *keys;
+	uint64_t *spare; /* as many, to sort them */
 	size_t nr, next, room;
 };
 
