@@ -4,8 +4,9 @@
  * The places of a job are laid out before it begins, so that choosing the next
  * costs the same everywhere.  Threads begin at different ones.
  *
- * Reading the clock costs as much as a bio in memory.  It is read for one
- * operation in SAMPLE_EVERY, and for whether time is up as rarely.
+ * Reading the clock costs as much as a bio in memory.  So it is read for one
+ * operation in SAMPLE_EVERY, unless the job says that it does not matter, and for
+ * whether time is up as rarely.
  */
 #include <pthread.h>
 #include <stdlib.h>

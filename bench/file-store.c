@@ -163,6 +163,7 @@ struct store *open_file_store(const char *directory, uint64_t size_bytes,
 	int metadata_fd;
 
 	file->store.size_bytes = size_bytes;
+	file->store.is_slow = true;
 	file->store.raw.open = ring_open;
 	file->store.close = close_file;
 	file->store.metadata =

@@ -117,16 +117,15 @@ static void request_done(struct tp_device_request *request, int status)
 
 static void lane_submit(struct lane *lane, struct slot *slot)
 {
-	slot->part = (struct iovec){ slot->iov.iov_base, slot->length };
-	slot->request = (struct tp_device_request){
-		.op = slot->op,
-		.offset = slot->offset,
-		.length = slot->length,
-		.iov = &slot->part,
-		.iovcnt = 1,
-		.done = request_done,
-		.context = slot,
-	};
+	slot->part.iov_base = slot->iov.iov_base;
+	slot->part.iov_len = slot->length;
+	slot->request.op = slot->op;
+	slot->request.offset = slot->offset;
+	slot->request.length = slot->length;
+	slot->request.iov = &slot->part;
+	slot->request.iovcnt = 1;
+	slot->request.done = request_done;
+	slot->request.context = slot;
 	submit(lane, &slot->request);
 }
 

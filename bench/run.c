@@ -8,13 +8,15 @@
 void run_job(const struct job *job, struct store *store,
 	     struct measure *measure)
 {
+	struct job timed = *job;
 	struct volume volume;
 
+	timed.is_all_timed = store->is_slow;
 	if (job->is_raw) {
-		drive(job, &store->raw, measure);
+		drive(&timed, &store->raw, measure);
 		return;
 	}
 	open_volume(&volume, store, job);
-	drive(job, &volume.target, measure);
+	drive(&timed, &volume.target, measure);
 	close_volume(&volume);
 }

@@ -14,6 +14,9 @@ struct store {
 	struct tp_device *data, *metadata;
 	uint64_t size_bytes; /* of data */
 
+	/* Beside a request, reading the clock costs nothing. */
+	bool is_slow;
+
 	void (*close)(struct store *store);
 };
 

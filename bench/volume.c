@@ -30,17 +30,21 @@ static void queue_submit(struct lane *lane, struct slot *slot)
 {
 	struct queue_lane *queue = (struct queue_lane *)lane;
 
-	slot->part = (struct iovec){ slot->iov.iov_base, slot->length };
-	slot->bio = (struct tp_bio){
-		.op = slot->op,
-		.offset = slot->op == TP_FLUSH ? 0 : slot->offset,
-		.end_io = bio_ended,
-		.context = slot,
-	};
+	/* Its room for the library is large, and need not be cleared. */
+	slot->bio.op = slot->op;
+	slot->bio.offset = slot->offset;
+	slot->bio.length = 0;
+	slot->bio.iovcnt = 0;
+	slot->bio.end_io = bio_ended;
+	slot->bio.context = slot;
 	if (slot->op == TP_READ || slot->op == TP_WRITE) {
+		slot->part.iov_base = slot->iov.iov_base;
+		slot->part.iov_len = slot->length;
 		slot->bio.iov = &slot->part;
 		slot->bio.iovcnt = 1;
-	} else if (slot->op != TP_FLUSH) {
+	} else if (slot->op == TP_FLUSH) {
+		slot->bio.offset = 0;
+	} else {
 		slot->bio.length = slot->length;
 	}
 	check(tp_queue_submit(queue->queue, queue->thin, &slot->bio), "submit");
