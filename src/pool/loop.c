@@ -353,7 +353,7 @@ void tpi_loop_post_and_help(struct tpi_loop *loop, struct tpi_task *task)
 {
 	put_in(loop, task);
 	if (loop->pool->host_driven || !atomic_load(&loop->asleep) ||
-	    !help(loop))
+	    atomic_load(&loop->is_back) || !help(loop))
 		tpi_loop_wake(loop);
 }
 
@@ -478,7 +478,9 @@ static void sleep_of_thread(struct tpi_loop *loop)
 		loop->sleeps_until = deadline;
 		pthread_mutex_unlock(&loop->owner);
 		sleep_on_fds(loop, -1, deadline);
+		atomic_store(&loop->is_back, true);
 		pthread_mutex_lock(&loop->owner);
+		atomic_store(&loop->is_back, false);
 	}
 	atomic_store(&loop->asleep, false);
 }

@@ -62,6 +62,7 @@ struct tpi_loop {
 	uint64_t sleeps_until; /* the thread, by itself */
 	bool helped;           /* by a host's thread, now */
 	bool handed_over;      /* the thread has to go on */
+	_Atomic bool is_back;  /* from its sleep: nobody else begins */
 };
 
 int tpi_loop_init(struct tpi_loop *loop, struct tp_pool *pool);

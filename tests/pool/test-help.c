@@ -144,10 +144,61 @@ START_TEST(test_threads_that_help_at_once_lose_nothing)
 }
 END_TEST
 
+static atomic_bool stop;
+
+static void *write_until_told(void *context)
+{
+	struct writer *writer = context;
+	uint64_t begin = writer->number * (uint64_t)WRITER_BLOCKS * WORLD_BLOCK;
+	char sector[512] = { 1 };
+
+	for (uint64_t i = 0; !stop; i = (i + 1) % WRITER_BLOCKS) {
+		uint64_t at = begin + i * WORLD_BLOCK;
+
+		writer->nr_failed +=
+			tp_thin_write(writer->thin, sector, 512, at, 0) != 0;
+		writer->nr_failed +=
+			tp_thin_discard(writer->thin, at, WORLD_BLOCK) != 0;
+	}
+
+	return NULL;
+}
+
+/* B-COMMIT-1: timers are for the loop's thread, which has to get its turn. */
+START_TEST(test_the_tick_comes_while_others_run_the_loop)
+{
+	struct writer writers[NR_WRITERS];
+	struct tp_thin *thin;
+	uint64_t nr_commits;
+
+	world_make_sized(&w, OWN_THREAD, 4 * MIB, 2 * THIN_BYTES, NULL);
+	w.options.commit_interval_ms = 10;
+	world_format(&w);
+	world_open(&w);
+	thin = world_new_thin(&w, 0, THIN_BYTES);
+	stop = false;
+	for (unsigned i = 0; i < NR_WRITERS; i++) {
+		writers[i] = (struct writer){ .thin = thin, .number = i };
+		ck_assert_int_eq(pthread_create(&writers[i].thread, NULL,
+						write_until_told, &writers[i]),
+				 0);
+	}
+	nr_commits = world_status(&w).nr_commits;
+	world_until(&w, world_status(&w).nr_commits >= nr_commits + 5);
+	stop = true;
+	for (unsigned i = 0; i < NR_WRITERS; i++) {
+		pthread_join(writers[i].thread, NULL);
+		ck_assert_uint_eq(writers[i].nr_failed, 0);
+	}
+	end_with(thin);
+}
+END_TEST
+
 int main(void)
 {
 	return RUN_TESTS("help", 1,
 			 test_first_writes_do_not_wake_the_loops_thread,
 			 test_an_event_never_comes_on_the_thread_that_submits,
-			 test_threads_that_help_at_once_lose_nothing);
+			 test_threads_that_help_at_once_lose_nothing,
+			 test_the_tick_comes_while_others_run_the_loop);
 }
