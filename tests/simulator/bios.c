@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "simulator/run.h"
 #include "simulator/tag.h"
@@ -23,6 +24,17 @@ static bool needs_space(enum tp_op op)
 	return op == TP_WRITE || op == TP_WRITE_ZEROES;
 }
 
+/* A handle may have a time of its own for which its writes wait, and ends them
+ * no sooner; but for what ends the wait of all.  That the pool is out of space is
+ * told when its loop turns next, which may be a device event later. */
+static bool has_waited_long(const struct run *run, const struct io *io)
+{
+	return io->met_refusal ||
+	       tp_simulator_clock_ns(run->simulator) +
+			       run->config->max_latency_ns >=
+		       run->out_of_space_since + io->patience_ns;
+}
+
 /* Without a fault, only a want of space is a reason to fail; or the end, for
  * what waits for a commit that may free some. */
 static bool is_plausible(const struct run *run, const struct io *io)
@@ -35,7 +47,8 @@ static bool is_plausible(const struct run *run, const struct io *io)
 		return true;
 	if (bio->status == -ENOSPC)
 		return needs_space(bio->op) &&
-		       (operation->had_to_wait || run->is_closing);
+		       (run->is_closing ||
+			(operation->had_to_wait && has_waited_long(run, io)));
 	if (bio->status == -ECANCELED)
 		return run->is_closing;
 
@@ -136,7 +149,9 @@ static void prepare(struct run *run, struct io *io,
 		io->buffer = malloc((run->config->volume_sectors + 1) *
 				    SECTOR_BYTES);
 	io->iov = (struct iovec){ io->buffer, length };
-	if (operation->op == TP_WRITE)
+	if (operation->zeroes)
+		memset(io->buffer, 0, length);
+	else if (operation->op == TP_WRITE)
 		fill(run, io, operation);
 }
 
@@ -207,6 +222,7 @@ void run_submit(struct run *run, const struct step *step)
 	struct operation operation = {
 		.op = step->op,
 		.flags = step->flags,
+		.zeroes = step->zeroes,
 		.begin = step->op == TP_FLUSH ? 0 : step->begin,
 		.end = step->op == TP_FLUSH ? 0 : step->begin + step->length,
 	};
@@ -226,6 +242,7 @@ void run_submit(struct run *run, const struct step *step)
 	volume->has_ballast &= operation.end <= volume->nr_sectors;
 	io->run = run;
 	io->slot = step->slot;
+	io->patience_ns = slot->patience_ns[handle];
 	io->queue = step->queue;
 	trace_step(run->trace, step);
 	submit(run, io, thin, &operation);

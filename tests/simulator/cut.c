@@ -53,7 +53,8 @@ static bool may_be_cleared(const struct oracle *oracle, const struct cut *cut,
 	for (uint32_t i = 1; i < history->nr; i++) {
 		const struct operation *o = history_get(history, i);
 
-		if ((o->op == TP_DISCARD || o->op == TP_WRITE_ZEROES) &&
+		if ((o->op == TP_DISCARD || o->op == TP_WRITE_ZEROES ||
+		     o->zeroes) &&
 		    (o->volume == volume || o->submit > cut->begin) &&
 		    o->begin <= sector && sector < o->end &&
 		    o->completion > u->submit)
@@ -83,14 +84,15 @@ static void look(const struct oracle *oracle, const struct cut *cut,
 	}
 }
 
-/* Writes only: what they leave behind cannot be mistaken. */
+/* Writes only, and not of zeroes: what they leave behind cannot be mistaken. */
 static bool is_uncertain(const struct oracle *oracle, const struct cut *cut,
 			 unsigned pair, uint32_t number)
 {
 	const struct operation *u = history_get(&oracle->history, number);
 
 	return u->volume == cut->pairs[pair].origin && u->op == TP_WRITE &&
-	       u->submit < cut->end && u->completion > cut->begin &&
+	       !u->zeroes && u->submit < cut->end &&
+	       u->completion > cut->begin &&
 	       (u->ok || (u->completion == NOT_YET && !u->may_fail));
 }
 

@@ -21,6 +21,7 @@ struct operation {
 	unsigned flags;
 	uint32_t volume;
 	uint64_t begin, end; /* sectors */
+	bool zeroes;         /* a write of nothing but them */
 	uint64_t submit, completion;
 	int status;
 	bool ok;     /* ended with success; of a write refused: false */

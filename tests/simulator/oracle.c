@@ -96,7 +96,7 @@ static uint32_t value_of(const struct operation *operation, uint32_t number)
 	case TP_WRITE_ZEROES:
 		return VALUE_ZERO;
 	default:
-		return number;
+		return operation->zeroes ? VALUE_ZERO : number;
 	}
 }
 

@@ -13,6 +13,8 @@
 /* So often a pool is opened read-only before it is opened to be used. */
 #define READ_ONLY_ONE_IN 8
 
+#define MS 1000000u
+
 /* A handle may be much larger than what is looked at of its volume. */
 #define HUGE_SECTORS ((uint64_t)1 << 31)
 
@@ -212,12 +214,32 @@ static bool close_handle(struct run *run, unsigned slot, unsigned i)
 	return true;
 }
 
+/* Whatever a handle may be opened with besides; each handle of a volume is always
+ * opened with the same. */
+static void choose_options(struct run *run, unsigned slot, unsigned i,
+			   struct tp_thin_options *options)
+{
+	uint64_t random =
+		mix(run->config->seed + 2 * run_volume(run, slot)->number + i);
+
+	if (random % 3 == 0)
+		options->flags |= TP_THIN_DETECT_ZEROES;
+	if (random >> 8 & 1)
+		options->no_space = random >> 9 & 1 ? TP_NO_SPACE_QUEUE
+						    : TP_NO_SPACE_ERROR;
+	if (options->no_space == TP_NO_SPACE_QUEUE)
+		options->no_space_timeout_ms = 20 + (random >> 16) % 300;
+	run->slots[slot].patience_ns[i] =
+		(uint64_t)options->no_space_timeout_ms * MS;
+}
+
 static void open_handle(struct run *run, unsigned slot, unsigned i,
 			uint64_t nr_sectors)
 {
 	struct tp_thin_options options = TP_THIN_OPTIONS_INIT;
 	int r;
 
+	choose_options(run, slot, i, &options);
 	options.size = nr_sectors * SECTOR_BYTES;
 	if (run_volume(run, slot)->has_origin)
 		options.external_origin = run->origin;
@@ -295,8 +317,10 @@ static void on_event(void *context, const struct tp_event *event)
 	if (event->kind != TP_EVENT_MODE || !is_going(run))
 		return;
 	trace_note(run->trace, "  mode: %s", tp_pool_mode_name(event->mode));
-	if (event->mode == TP_MODE_OUT_OF_DATA_SPACE)
+	if (event->mode == TP_MODE_OUT_OF_DATA_SPACE) {
+		run->out_of_space_since = clock_ns(run);
 		oracle_out_of_space(run->oracle);
+	}
 	if (event->mode >= TP_MODE_READ_ONLY && run->mode < TP_MODE_READ_ONLY) {
 		oracle_rolled_back(run->oracle);
 		check_abort(run, event->mode);

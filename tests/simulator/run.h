@@ -27,7 +27,8 @@ struct io {
 	struct iovec iov;
 	struct run *run;
 	bool busy;
-	bool met_refusal; /* by the pool's mode, at any time of its way */
+	bool met_refusal;     /* by the pool's mode, at any time of its way */
+	uint64_t patience_ns; /* its handle's */
 	unsigned slot, queue;
 	uint32_t number;      /* the oracle's */
 	uint64_t nr_requests; /* when it was submitted */
@@ -38,7 +39,8 @@ struct io {
 struct slot {
 	bool exists;
 	struct tp_thin *handles[2];
-	uint64_t sizes[2]; /* sectors */
+	uint64_t sizes[2];       /* sectors */
+	uint64_t patience_ns[2]; /* without space; 0: none of its own */
 };
 
 struct stats {
@@ -78,10 +80,11 @@ struct run {
 	struct verdict *verdict;
 
 	enum tp_pool_mode mode;
-	bool was_crash;    /* before the pool was opened */
-	bool is_open;      /* past its recovery */
-	bool power_is_off; /* and nothing that happens counts */
-	bool is_faulty;    /* a device may fail, or has failed */
+	uint64_t out_of_space_since; /* if it is */
+	bool was_crash;              /* before the pool was opened */
+	bool is_open;                /* past its recovery */
+	bool power_is_off;           /* and nothing that happens counts */
+	bool is_faulty;              /* a device may fail, or has failed */
 	bool is_closing;
 	bool in_call, in_hook;
 	bool is_checking; /* and not running */

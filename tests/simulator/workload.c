@@ -182,6 +182,7 @@ static void make_bio(struct step *step, const struct config *config,
 {
 	step->op = choose_op(random);
 	step->flags = choose_flags(step->op, random);
+	step->zeroes = step->op == TP_WRITE && one_in(random, 8);
 	step->queue = (unsigned)below(random, config->nr_queues);
 	step->begin = choose_place(config, random);
 	step->length = choose_length(config, random);
@@ -307,6 +308,7 @@ static void read_what_goes(struct step *before, const struct step *discard,
 	before->kind = STEP_BIO;
 	before->op = TP_READ;
 	before->flags = 0;
+	before->zeroes = false;
 	before->slot = discard->slot;
 	before->queue = (unsigned)below(random, config->nr_queues);
 	before->begin = discard->begin;
@@ -338,6 +340,7 @@ static void discard_ballast(struct workload *workload, struct step *step,
 	resize->random = RANDOM_HUGE_SIZE;
 	step->op = TP_DISCARD;
 	step->flags = 0;
+	step->zeroes = false;
 	step->begin = choose_place(config, random);
 	step->length = config->volume_sectors - step->begin;
 	step->random |= RANDOM_SECOND_HANDLE;
@@ -445,8 +448,9 @@ static void describe_bio(const struct step *step, char *text, size_t size)
 			 step->queue);
 	else
 		snprintf(text, size,
-			 "%s%s%s%s volume %u, sectors %llu to %llu, queue %u",
-			 op_names[step->op], step->flags & TP_FUA ? " fua" : "",
+			 "%s%s%s%s%s volume %u, sectors %llu to %llu, queue %u",
+			 op_names[step->op], step->zeroes ? " of zeroes" : "",
+			 step->flags & TP_FUA ? " fua" : "",
 			 step->flags & TP_PREFLUSH ? " preflush" : "",
 			 step->flags & TP_NO_UNMAP ? " no-unmap" : "",
 			 step->slot, (unsigned long long)step->begin,

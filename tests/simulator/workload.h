@@ -83,6 +83,7 @@ struct step {
 	enum tp_op op;
 	unsigned flags, queue;
 	uint64_t begin, length;
+	bool zeroes; /* a write of nothing but them */
 
 	/* A fault's: ops, and on which device. */
 	unsigned ops, device;
