@@ -142,6 +142,8 @@ void run_steps(struct run *run, unsigned nr)
 			do_step(run, step);
 		for (unsigned i = 0; i < step->pause && is_going(run); i++)
 			run_some(run);
+		if (is_going(run) && step->random >> 20 & 1)
+			run_check_statistics(run);
 		run_recover(run, run->armed ? run->armed : armed);
 		if (is_going(run))
 			run_judge_points(run);

@@ -451,6 +451,7 @@ static bool open_and_look(struct run *run, bool verify)
 				tp_last_error());
 	if (r)
 		return false;
+	run->statistics = (struct tp_pool_statistics){ 0 };
 	tp_pool_set_event_handler(run->pool, on_event, run);
 	if (!open_queues(run) || !see_what_is_there(run))
 		return false;

@@ -79,6 +79,8 @@ struct run {
 	struct stats *stats;
 	struct verdict *verdict;
 
+	struct tp_pool_statistics statistics; /* when they were read last */
+
 	enum tp_pool_mode mode;
 	uint64_t out_of_space_since; /* if it is */
 	bool was_crash;              /* before the pool was opened */
@@ -157,6 +159,10 @@ bool run_look(struct run *run, struct found *found);
 
 /* What the metadata snapshot shows, if there is one, while the pool goes on. */
 void run_look_back(struct run *run);
+
+/*---------------------------- statistics.c ----------------------------------*/
+
+void run_check_statistics(struct run *run);
 
 /*---------------------------- agree.c --------------------------------------*/
 
