@@ -33,7 +33,7 @@ struct oracle *oracle_copy(const struct oracle *from)
 	to->volumes = calloc(to->room ? to->room : 1, sizeof(*to->volumes));
 	for (uint32_t i = 0; i < from->nr_volumes; i++)
 		volume_copy(&to->volumes[i], &from->volumes[i], &to->rules);
-	to->held = calloc(to->nr_held + 1, sizeof(*to->held));
+	to->held = to->nr_held ? calloc(to->nr_held, sizeof(*to->held)) : NULL;
 	for (uint32_t i = 0; i < from->nr_held; i++)
 		volume_copy(&to->held[i], &from->held[i], &to->rules);
 	to->cuts = copy_of(from->cuts, from->nr_cuts * sizeof(*to->cuts));
