@@ -230,6 +230,8 @@ static void complete_own(struct row *own)
 		refuse("the device has no room for this", "--size");
 	if (job->size_bytes / job->stride < job->threads)
 		refuse("less than one place for each thread", "--size");
+	if (job->nr_operations && job->nr_operations < job->threads)
+		refuse("less than one for each thread", "--operations");
 	if (job->is_host_driven && job->threads > 1)
 		refuse("a host-driven pool has one thread", "--threads");
 	own->base = *job;
