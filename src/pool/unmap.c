@@ -127,6 +127,12 @@ static int without_effect(const struct unmapping *unmapping)
 	return -EIO;
 }
 
+/* Does so much lie before it that others are to go first? */
+static bool is_huge(const struct unmapping *unmapping)
+{
+	return unmapping->range.end - unmapping->position > HUGE_BLOCKS;
+}
+
 static void run(struct tpi_task *task)
 {
 	struct unmapping *unmapping =
@@ -134,6 +140,8 @@ static void run(struct tpi_task *task)
 	struct tp_pool *pool = unmapping->state->pool;
 	int r = 0;
 
+	if (is_huge(unmapping) && tpi_loop_leave_to_thread(&pool->loop, task))
+		return;
 	if (tpi_is_held(pool, true, task))
 		return;
 	if (unmapping->cancelled || !tpi_mode_can_commit(pool)) {
@@ -142,6 +150,8 @@ static void run(struct tpi_task *task)
 					  : without_effect(unmapping));
 		return;
 	}
+	if (is_huge(unmapping) && tpi_makes_way(pool, task))
+		return;
 	for (unsigned i = 0; i < PIECES_A_TURN && !r; i++)
 		r = next_piece(unmapping);
 	tpi_abort_if_failed(pool);
@@ -191,7 +201,7 @@ void tpi_unmap_cancel(struct tp_pool *pool, const struct tp_thin *thin,
 			tpi_container_of(entry, struct unmapping, entry);
 
 		if (tpi_bio_belongs(unmapping->bio, thin, queue) &&
-		    unmapping->range.end - unmapping->position > HUGE_BLOCKS)
+		    is_huge(unmapping))
 			unmapping->cancelled = true;
 	}
 }
