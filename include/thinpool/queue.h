@@ -40,6 +40,8 @@ void tp_queue_destroy(struct tp_queue *queue);
  * and for a write unshared, is sent to the device from here.  What needs more is
  * for the run loop; if its thread sleeps, the first steps are made here, so that
  * the devices' channels may be called, but no function of the host besides.
+ * What an end_io submits may be started when all that were reaped with it have
+ * been told of: an end_io must not wait for it.
  *
  * -EAGAIN      @depth bios are in flight or not reaped: poll first;
  * -EINVAL      an offset or length that is not a multiple of the logical

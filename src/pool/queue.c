@@ -506,7 +506,9 @@ int tpi_queue_submit(struct tp_queue *queue, struct tp_thin *thin,
 	count_unreaped(section, 1);
 	count_submitted(&section->statistics, bio);
 	fast = go_fast(queue, thin->state, bio);
-	if (fast)
+	if (fast && queue->in_end_io)
+		queue->kicks_later = true;
+	else if (fast)
 		tpi_channel_kick(port->channel);
 	ended = port->ended;
 	pthread_mutex_unlock(&port->lock);
@@ -614,6 +616,15 @@ static void end_bio(struct tp_queue *queue, struct tp_bio *bio)
 	queue->in_end_io = false;
 }
 
+/* A call to the system may start all of them as well as one. */
+static void kick(struct tp_queue *queue)
+{
+	queue->kicks_later = false;
+	pthread_mutex_lock(&queue->port.lock);
+	tpi_channel_kick(queue->port.channel);
+	pthread_mutex_unlock(&queue->port.lock);
+}
+
 /* A bio that ends as soon as an end_io submits it is for the next call: else
  * one that is submitted again and again would keep the host here for ever. */
 static int reap(struct tp_queue *queue, unsigned max)
@@ -637,6 +648,8 @@ static int reap(struct tp_queue *queue, unsigned max)
 		if (++nr == max)
 			break;
 	}
+	if (queue->kicks_later)
+		kick(queue);
 
 	return (int)nr;
 }
