@@ -17,8 +17,9 @@
  *     stable last and upon it, in the order of their beginning, any subset of
  *     the writes and discards that were not stable.  No sector is torn.
  * D4  What was in flight is not stable, TP_FUA or not.
- * D5  A write that fails is done in some of its sectors, as a cached write, and
- *     not in the others.  A flush that fails makes nothing stable.
+ * D5  A write that fails is done in some of its sectors, as a cached write (of a
+ *     device that has no cache: for good), and not in the others.  A flush that
+ *     fails makes nothing stable.
  * D6  A discard is like a write of zeroes or of poison, or does nothing.
  *     What was never written reads as poison: TP_SIMULATOR_POISON, each byte.
  * D7  Requests end in any order.  A read may or may not see, sector by sector,

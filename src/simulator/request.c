@@ -265,15 +265,20 @@ static void end_write(struct tpi_sim_device *device,
 		      struct tpi_sim_flight *flight)
 {
 	struct tpi_sim_write *write = flight->write;
-	bool through = flight->request->flags & TP_FUA ||
-		       device->options.features & TP_DEVICE_NO_CACHE;
+	bool has_cache = !(device->options.features & TP_DEVICE_NO_CACHE);
+	bool fua = flight->request->flags & TP_FUA;
+	int r = 0;
 
 	if (!write)
 		return;
 	write->in_flight = false;
 	write->when_ended = device->simulator->nr_ended;
-	if (through && !flight->status)
-		flight->status = make_stable(write);
+
+	/* Without a cache, what a failed write did is done as well. */
+	if (!has_cache || (fua && !flight->status))
+		r = make_stable(write);
+	if (!flight->status)
+		flight->status = r;
 }
 
 /*---------------------------- flushing -------------------------------------*/

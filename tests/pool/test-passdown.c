@@ -184,6 +184,13 @@ static void expect_after_power_cut(uint64_t offset, uint64_t length,
 	world_end(&other);
 }
 
+/* What was to be passed down is, and this thread sees it. */
+static void settle_down(void)
+{
+	world_idle(&w);
+	world_status(&w);
+}
+
 /* B-DISC-16, B-DISC-19, B-CRASH-19: until a flush, or with FUA its own end, a
  * discard may be undone, and then the old data is there. */
 START_TEST(test_a_discard_is_durable_with_a_flush_or_its_fua)
@@ -195,14 +202,15 @@ START_TEST(test_a_discard_is_durable_with_a_flush_or_its_fua)
 
 	ck_ok(tp_queue_create(w.pool, 4, &queue));
 	ck_ok(tp_thin_discard(thin, 0, half));
-	world_idle(&w);
+	settle_down();
 	expect_after_power_cut(0, half, false);
 	ck_ok(tp_thin_flush(thin));
-	world_idle(&w);
+	settle_down();
 	expect_after_power_cut(0, half, true);
 	io_init(&io, TP_DISCARD, NULL, half, half, TP_FUA);
 	io_submit(&io, queue, thin);
 	ck_ok(io_wait(&w, &io, queue));
+	settle_down();
 	expect_after_power_cut(half, half, true);
 	tp_queue_destroy(queue);
 	end_with(thin);

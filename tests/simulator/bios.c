@@ -24,17 +24,6 @@ static bool needs_space(enum tp_op op)
 	return op == TP_WRITE || op == TP_WRITE_ZEROES;
 }
 
-/* A handle may have a time of its own for which its writes wait, and ends them
- * no sooner; but for what ends the wait of all.  That the pool is out of space is
- * told when its loop turns next, which may be a device event later. */
-static bool has_waited_long(const struct run *run, const struct io *io)
-{
-	return io->met_refusal ||
-	       tp_simulator_clock_ns(run->simulator) +
-			       run->config->max_latency_ns >=
-		       run->out_of_space_since + io->patience_ns;
-}
-
 /* Without a fault, only a want of space is a reason to fail; or the end, for
  * what waits for a commit that may free some. */
 static bool is_plausible(const struct run *run, const struct io *io)
@@ -48,7 +37,9 @@ static bool is_plausible(const struct run *run, const struct io *io)
 	if (bio->status == -ENOSPC)
 		return needs_space(bio->op) &&
 		       (run->is_closing ||
-			(operation->had_to_wait && has_waited_long(run, io)));
+			(operation->had_to_wait &&
+			 (io->met_refusal || io->waited_long ||
+			  run_is_patience_over(run, io))));
 	if (bio->status == -ECANCELED)
 		return run->is_closing;
 
@@ -172,6 +163,7 @@ static void submit(struct run *run, struct io *io, struct tp_thin *thin,
 	prepare(run, io, operation);
 	io->busy = true;
 	io->met_refusal = run_refuses_changes(run);
+	io->waited_long = false;
 	run->nr_in_flight[io->queue]++;
 	run->stats->nr_operations++;
 	if (run->mode == TP_MODE_OUT_OF_DATA_SPACE)

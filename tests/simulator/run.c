@@ -310,6 +310,27 @@ static void check_abort(struct run *run, enum tp_pool_mode mode)
 				       "needs_check is not on disk");
 }
 
+/* That the pool is out of space is told when its loop turns next: so many device
+ * events later at most. */
+#define EVENTS_LATE 8u
+
+bool run_is_patience_over(const struct run *run, const struct io *io)
+{
+	return tp_simulator_clock_ns(run->simulator) +
+		       EVENTS_LATE * run->config->max_latency_ns >=
+	       run->out_of_space_since + io->patience_ns;
+}
+
+/* A bio of several parts may end later than it was given up. */
+static void note_patience(struct run *run)
+{
+	if (run->mode != TP_MODE_OUT_OF_DATA_SPACE)
+		return;
+	for (unsigned i = 0; i < NR_IOS; i++)
+		run->ios[i].waited_long |=
+			run_is_patience_over(run, &run->ios[i]);
+}
+
 static void on_event(void *context, const struct tp_event *event)
 {
 	struct run *run = context;
@@ -317,6 +338,7 @@ static void on_event(void *context, const struct tp_event *event)
 	if (event->kind != TP_EVENT_MODE || !is_going(run))
 		return;
 	trace_note(run->trace, "  mode: %s", tp_pool_mode_name(event->mode));
+	note_patience(run);
 	if (event->mode == TP_MODE_OUT_OF_DATA_SPACE) {
 		run->out_of_space_since = clock_ns(run);
 		oracle_out_of_space(run->oracle);
@@ -380,7 +402,14 @@ static void clear_needs_check(struct run *run)
 	metadata_clear_needs_check(superblock);
 	tp_simulator_poke(run->simulator, METADATA_DEVICE, superblock,
 			  METADATA_BLOCK, 0);
-	order_restart(&run->order, run->verdict);
+}
+
+/* Of a superblock whose write failed it shows now whether it is there. */
+static void look_after_faults(struct run *run)
+{
+	clear_needs_check(run);
+	if (run->is_faulty)
+		order_restart(&run->order, run->verdict);
 }
 
 static bool open_queues(struct run *run)
@@ -489,7 +518,7 @@ bool run_open(struct run *run, bool verify)
 
 	if (!is_right)
 		return false;
-	clear_needs_check(run);
+	look_after_faults(run);
 	run->is_faulty = run->is_closing = run->is_open = false;
 	run->hook_fails = run->is_looking = false;
 	run->mode = TP_MODE_WRITE;

@@ -28,6 +28,7 @@ struct io {
 	struct run *run;
 	bool busy;
 	bool met_refusal;     /* by the pool's mode, at any time of its way */
+	bool waited_long;     /* its patience was over, when the mode changed */
 	uint64_t patience_ns; /* its handle's */
 	unsigned slot, queue;
 	uint32_t number;      /* the oracle's */
@@ -140,6 +141,10 @@ struct volume *run_volume(const struct run *run, unsigned slot);
 
 /* The pool's mode is one in which nothing may be changed. */
 bool run_refuses_changes(const struct run *run);
+
+/* Out of space: a handle may have a time of its own for which its writes wait,
+ * and ends them no sooner.  Is it up? */
+bool run_is_patience_over(const struct run *run, const struct io *io);
 
 /* Nothing is wrong so far, and the power is on. */
 static inline bool is_going(const struct run *run)

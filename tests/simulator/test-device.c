@@ -220,6 +220,24 @@ START_TEST(test_D5_a_failed_write_is_done_in_some_sectors)
 }
 END_TEST
 
+/* There is nowhere else where they could be, and no flush to make them stable. */
+START_TEST(test_D5_without_a_cache_those_sectors_are_stable)
+{
+	struct tp_simulated_device_options options = bench_defaults;
+	unsigned nr;
+
+	options.features |= TP_DEVICE_NO_CACHE;
+	begin(10, 1, &options);
+	add_fault(0, (struct tp_simulated_fault){ .ops = 1u << TP_WRITE });
+	ck_assert_int_eq(do_write(sim, 0, 0, 64, 'a'), -EIO);
+	nr = count_bytes(TP_CONTENT_NEWEST, 64, 'a');
+	ck_assert_uint_gt(nr, 0);
+	ck_assert_uint_lt(nr, 64);
+	ck_assert_uint_eq(count_bytes(TP_CONTENT_STABLE, 64, 'a'), nr);
+	bench_end(&bench);
+}
+END_TEST
+
 START_TEST(test_D5_a_failed_flush_makes_nothing_stable)
 {
 	begin(11, 1, NULL);
@@ -608,6 +626,7 @@ int main(void)
 		test_D3_a_stable_write_ends_what_began_before_it,
 		test_D4_what_is_in_flight_is_not_stable,
 		test_D5_a_failed_write_is_done_in_some_sectors,
+		test_D5_without_a_cache_those_sectors_are_stable,
 		test_D5_a_failed_flush_makes_nothing_stable,
 		test_D5_a_harsh_failed_flush_drops_some_of_the_cache,
 		test_a_lying_flush_makes_nothing_stable_and_succeeds,
