@@ -106,7 +106,11 @@ static bool check_hook(struct run *run, int result)
 	if (!result)
 		return true;
 
-	return is_read_only(run) ||
+	/* The rollback may still wait for what was on its way. */
+	while (is_going(run) && !is_read_only(run) && run_some(run))
+		;
+
+	return !is_going(run) || is_read_only(run) ||
 	       violated(run->verdict, "F-06: the hook failed, and the pool can "
 				      "still be changed");
 }

@@ -222,6 +222,9 @@ static void choose_options(struct run *run, unsigned slot, unsigned i,
 	uint64_t random =
 		mix(run->config->seed + 2 * run_volume(run, slot)->number + i);
 
+	run->slots[slot].patience_ns[i] = 0;
+	if (run->config->plain)
+		return;
 	if (random % 3 == 0)
 		options->flags |= TP_THIN_DETECT_ZEROES;
 	if (random >> 8 & 1)

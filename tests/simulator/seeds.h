@@ -6,7 +6,9 @@
 
 #include "simulator/isolate.h"
 
-/* None of the seeds [from, from + nr), with faults, breaks the contract. */
-void assert_seeds_hold(uint64_t from, uint64_t nr, struct totals *totals);
+/* None of the seeds [from, from + nr), with faults, breaks the contract; @plain:
+ * see workload_options. */
+void assert_seeds_hold(uint64_t from, uint64_t nr, bool plain,
+		       struct totals *totals);
 
 #endif

@@ -25,7 +25,8 @@ struct request {
 static void usage(void)
 {
 	fputs("usage: simulate [--seeds N] [--from S] [--jobs N] [--steps N]\n"
-	      "                [--faults=none|some] [--lying-flush] [--only-oracle] [--go-on]\n"
+	      "                [--faults=none|some] [--plain] [--lying-flush] [--only-oracle]\n"
+	      "                [--go-on]\n"
 	      "                [--trace] [--shrink] [--only STEP,...]\n",
 	      stderr);
 	exit(2);
@@ -48,6 +49,8 @@ static void print_command(const struct request *request, uint64_t seed)
 	printf("replay: ./dev simulate --from %llu", (unsigned long long)seed);
 	if (!options->faults)
 		printf(" --faults=none");
+	if (options->plain)
+		printf(" --plain");
 	if (options->device_flags)
 		printf(" --lying-flush");
 	if (options->only_oracle)
@@ -167,6 +170,7 @@ enum {
 	STEPS,
 	FAULTS,
 	LYING,
+	PLAIN,
 	ORACLE,
 	GO_ON,
 	TRACE,
@@ -180,6 +184,7 @@ static const struct option long_options[] = {
 	{ "jobs", required_argument, NULL, JOBS },
 	{ "steps", required_argument, NULL, STEPS },
 	{ "faults", required_argument, NULL, FAULTS },
+	{ "plain", no_argument, NULL, PLAIN },
 	{ "lying-flush", no_argument, NULL, LYING },
 	{ "only-oracle", no_argument, NULL, ORACLE },
 	{ "go-on", no_argument, NULL, GO_ON },
@@ -208,6 +213,9 @@ static void take_option(struct request *request, int option)
 		break;
 	case FAULTS:
 		batch->options.faults = strcmp(optarg, "none") != 0;
+		break;
+	case PLAIN:
+		batch->options.plain = true;
 		break;
 	case LYING:
 		batch->options.device_flags |= TP_SIMULATED_LYING_FLUSH;

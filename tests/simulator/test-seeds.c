@@ -23,7 +23,8 @@ START_TEST(test_no_seed_breaks_the_contract)
 {
 	struct totals totals;
 
-	assert_seeds_hold(1 + (uint64_t)_i * NR_SEEDS, NR_SEEDS, &totals);
+	assert_seeds_hold(1 + (uint64_t)_i * NR_SEEDS, NR_SEEDS, false,
+			  &totals);
 	ck_assert_uint_eq(totals.nr_seeds, NR_SEEDS);
 	ck_assert_uint_ge(totals.fewest_crash_points, NR_CRASH_POINTS);
 }

@@ -182,7 +182,8 @@ static void make_bio(struct step *step, const struct config *config,
 {
 	step->op = choose_op(random);
 	step->flags = choose_flags(step->op, random);
-	step->zeroes = step->op == TP_WRITE && one_in(random, 8);
+	step->zeroes = !config->plain && step->op == TP_WRITE &&
+		       one_in(random, 8);
 	step->queue = (unsigned)below(random, config->nr_queues);
 	step->begin = choose_place(config, random);
 	step->length = choose_length(config, random);
@@ -195,7 +196,19 @@ static void make_bio(struct step *step, const struct config *config,
 /*---------------------------- steps ----------------------------------------*/
 
 /* How often, of a thousand. */
-static const unsigned weights[NR_STEP_KINDS] = {
+static const unsigned plain_weights[NR_STEP_KINDS] = {
+	[STEP_BIO] = 796,          [STEP_CREATE] = 24,
+	[STEP_SNAPSHOT] = 45,      [STEP_DELETE] = 18,
+	[STEP_TRANSACTION_ID] = 8, [STEP_RESERVE] = 6,
+	[STEP_RELEASE] = 6,        [STEP_COMMIT] = 8,
+	[STEP_GROW_DATA] = 8,      [STEP_GROW_METADATA] = 4,
+	[STEP_SUSPEND] = 5,        [STEP_RESUME] = 8,
+	[STEP_HOOK] = 6,           [STEP_RESIZE] = 12,
+	[STEP_REOPEN] = 6,         [STEP_WAIT] = 30,
+	[STEP_DRAIN] = 10,
+};
+
+static const unsigned all_weights[NR_STEP_KINDS] = {
 	[STEP_BIO] = 772,   [STEP_CREATE] = 24,        [STEP_SNAPSHOT] = 45,
 	[STEP_DELETE] = 18, [STEP_TRANSACTION_ID] = 8, [STEP_RESERVE] = 10,
 	[STEP_RELEASE] = 6, [STEP_LOOK_BACK] = 10,     [STEP_TRIM] = 10,
@@ -205,8 +218,9 @@ static const unsigned weights[NR_STEP_KINDS] = {
 	[STEP_DRAIN] = 10,
 };
 
-static enum step_kind choose_kind(uint64_t *random)
+static enum step_kind choose_kind(const struct config *config, uint64_t *random)
 {
+	const unsigned *weights = config->plain ? plain_weights : all_weights;
 	uint64_t point = below(random, 1000);
 	unsigned kind = 0;
 
@@ -221,7 +235,7 @@ static void make_step(struct step *step, const struct config *config,
 {
 	*step = (struct step){
 		.number = number,
-		.kind = number < 2 ? STEP_CREATE : choose_kind(random),
+		.kind = number < 2 ? STEP_CREATE : choose_kind(config, random),
 		.slot = (unsigned)below(random, NR_SLOTS),
 		.origin = (unsigned)below(random, NR_SLOTS),
 		.nr = (unsigned)between(random, 1, 3),
@@ -355,7 +369,7 @@ static void add_ballast(struct workload *workload)
 	uint64_t random = mix(config->seed ^ 0x62616c6c61737400u);
 	struct step *step;
 
-	if (!one_in(&random, RUNS_A_BALLAST))
+	if (config->plain || !one_in(&random, RUNS_A_BALLAST))
 		return;
 	config->ballast_blocks = between(&random, 6000, 9000);
 	config->data_blocks += config->ballast_blocks;
@@ -393,6 +407,7 @@ void workload_make(struct workload *workload, uint64_t seed,
 	make_metadata_scarce(&workload->config);
 	workload->config.device_flags |= options->device_flags;
 	workload->config.order_checks = !options->only_oracle;
+	workload->config.plain = options->plain;
 	workload->nr_steps = options->nr_steps ? options->nr_steps : NR_STEPS;
 	workload->steps = calloc(workload->nr_steps, sizeof(*workload->steps));
 	for (unsigned i = 0; i < workload->nr_steps; i++)

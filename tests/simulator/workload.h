@@ -35,6 +35,7 @@ struct config {
 	uint32_t discard_granularity_bytes;
 	uint64_t max_latency_ns;
 	bool faults;
+	bool plain;        /* see workload_options */
 	bool order_checks; /* of each device request, and not the oracle's only */
 	unsigned nr_crash_points; /* at least (crash-contract, 13) */
 };
@@ -104,6 +105,7 @@ struct workload {
 struct workload_options {
 	bool only_oracle;  /* no check of the order of device requests */
 	bool faults;       /* some runs have some */
+	bool plain;        /* without what most pools seldom meet */
 	unsigned nr_steps; /* 0: as usual */
 	unsigned device_flags;
 };
