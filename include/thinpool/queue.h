@@ -4,6 +4,10 @@
  * A queue belongs to one thread at a time; any number of queues work at once,
  * on any thins of their pool.
  *
+ * Files are read and written by io_uring, from the thread that submits.  A system
+ * call in which that thread waits may then end early, as if a signal had been
+ * caught: with EINTR, or with fewer bytes than were asked for.
+ *
  * Either submit refuses (an error, and end_io never runs) or it accepts (0,
  * and end_io runs exactly once, in poll, wait or destroy of that queue).
  */
