@@ -28,7 +28,9 @@ static const char usage[] =
 	"  --size MIB             of the volume; default 512\n"
 	"  --seconds N            default 1; 0: each place once\n"
 	"  --operations N         instead, in all threads together\n"
-	"  --state STATE          fresh, mapped, shared, nested; default mapped\n"
+	"  --state STATE          fresh, mapped, shared, nested; default mapped;\n"
+	"                         random places in what is fresh or shared: one\n"
+	"                         in each block\n"
 	"  --zeroing              new blocks are zeroed\n"
 	"  --flush                after each write\n"
 	"  --host-driven          the pool has no thread; with one thread\n";
@@ -221,8 +223,8 @@ static void complete_own(struct row *own)
 	uint64_t needed = job->size_bytes;
 
 	job->stride = job->steps[0].bytes;
-	if (job->state == STATE_FRESH && job->is_random &&
-	    job->stride < BLOCK_BYTES)
+	if ((job->state == STATE_FRESH || job->state == STATE_SHARED) &&
+	    job->is_random && job->stride < BLOCK_BYTES)
 		job->stride = BLOCK_BYTES;
 	if (job->state == STATE_SHARED)
 		needed *= 2;
