@@ -57,6 +57,27 @@ START_TEST(test_tables_and_processor_agree)
 }
 END_TEST
 
+/* From one lane to three, and to three twice. */
+START_TEST(test_tables_and_processor_agree_on_long_runs)
+{
+	static uint8_t bytes[3 * 4096];
+
+	if (!processor_can())
+		return;
+	fill_tables();
+	fill_shifts();
+	srand(2);
+	for (unsigned i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)rand();
+
+	for (unsigned length = 4070; length < 8200; length += 5)
+		ck_assert_uint_eq(
+			update_by_tables(length, bytes + length % 16, length),
+			update_by_processor(length, bytes + length % 16,
+					    length));
+}
+END_TEST
+
 START_TEST(test_tables_meet_the_vectors)
 {
 	fill_tables();
@@ -71,5 +92,6 @@ int main(void)
 	return RUN_TESTS("crc32c", 1, test_the_standard_vector_is_met,
 			 test_the_vectors_of_whole_blocks_are_met,
 			 test_tables_and_processor_agree,
+			 test_tables_and_processor_agree_on_long_runs,
 			 test_tables_meet_the_vectors);
 }
