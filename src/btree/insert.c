@@ -201,6 +201,36 @@ static int make_room(const struct tpi_btree *tree,
 	return split_child(tree, parent, i, child, key);
 }
 
+/*---------------------------- the finger -----------------------------------*/
+
+/* The leaf at @place is the transaction's own, with the whole path. */
+static void point_at(const struct tpi_btree *tree, tp_mblock root,
+		     const struct tpi_place *place, const struct tpi_node *leaf)
+{
+	struct tpi_tm *tm = tree->tm;
+
+	tm->finger = (struct tpi_finger){
+		.root = root,
+		.low = place->low,
+		.high = place->high,
+		.leaf = (void *)leaf,
+		.era = tpi_cache_era(tm->cache),
+	};
+}
+
+/* The leaf for @key, if it is known to be writable; else NULL. */
+static struct tpi_node *leaf_at_hand(const struct tpi_btree *tree,
+				     tp_mblock root, uint64_t key)
+{
+	const struct tpi_finger *finger = &tree->tm->finger;
+
+	if (finger->root != root || key < finger->low || key > finger->high ||
+	    finger->era != tpi_cache_era(tree->tm->cache))
+		return NULL;
+
+	return finger->leaf;
+}
+
 /*---------------------------- going down -----------------------------------*/
 
 /* The child of @parent that @key belongs to, be it less than all keys there. */
@@ -231,8 +261,7 @@ static int go_down(const struct tpi_btree *tree, struct tpi_shadow *shadow,
 	return tpi_shadow_child(tree, &parent, child_for(&parent, key), shadow);
 }
 
-/* A leaf that has, or has room for, the next key. */
-static int go_to_leaf(struct insertion *in, struct tpi_shadow *leaf)
+static int descend(struct insertion *in, struct tpi_shadow *leaf)
 {
 	int r;
 
@@ -250,8 +279,29 @@ static int go_to_leaf(struct insertion *in, struct tpi_shadow *leaf)
 		if (r)
 			return r;
 	}
+	point_at(in->tree, in->root, &leaf->place, leaf->node);
 
 	return 0;
+}
+
+/* A leaf that has, or has room for, the next key, and the last key that
+ * belongs there. */
+static int go_to_leaf(struct insertion *in, struct tpi_node **leaf,
+		      uint64_t *high)
+{
+	struct tpi_shadow shadow;
+	int r;
+
+	*leaf = leaf_at_hand(in->tree, in->root, in->key);
+	if (*leaf && !needs_room(*leaf, in->key)) {
+		*high = in->tree->tm->finger.high;
+		return 0;
+	}
+	r = descend(in, &shadow);
+	*leaf = shadow.node;
+	*high = shadow.place.high;
+
+	return r;
 }
 
 /*---------------------------- in the leaf ----------------------------------*/
@@ -282,18 +332,18 @@ static int drop_overwritten(const struct tpi_btree *tree,
  * are there already, from the @i-th entry on.
  */
 static uint64_t nr_that_fit(const struct insertion *in,
-			    const struct tpi_shadow *leaf, uint32_t i,
-			    uint32_t *nr_old)
+			    const struct tpi_node *leaf, uint64_t high,
+			    uint32_t i, uint32_t *nr_old)
 {
-	uint64_t limit = tpi_min(in->nr - 1, leaf->place.high - in->key) + 1;
-	uint32_t room = tpi_node_max(leaf->node) - tpi_node_nr(leaf->node);
-	uint32_t end = tpi_node_nr(leaf->node);
+	uint64_t limit = tpi_min(in->nr - 1, high - in->key) + 1;
+	uint32_t room = tpi_node_max(leaf) - tpi_node_nr(leaf);
+	uint32_t end = tpi_node_nr(leaf);
 	uint64_t nr;
 
 	*nr_old = 0;
 	for (nr = 0; nr < limit; nr++) {
 		if (i + *nr_old < end &&
-		    tpi_node_key(leaf->node, i + *nr_old) == in->key + nr)
+		    tpi_node_key(leaf, i + *nr_old) == in->key + nr)
 			(*nr_old)++;
 		else if (room)
 			room--;
@@ -305,12 +355,11 @@ static uint64_t nr_that_fit(const struct insertion *in,
 }
 
 /* As many as possible of what is left, at least one. */
-static int fill_leaf(struct insertion *in, const struct tpi_shadow *leaf)
+static int fill_leaf(struct insertion *in, struct tpi_node *node, uint64_t high)
 {
-	struct tpi_node *node = leaf->node;
 	uint32_t size = in->tree->type.size, nr_old;
 	uint32_t begin = tpi_node_lower_bound(node, in->key);
-	uint64_t nr = nr_that_fit(in, leaf, begin, &nr_old);
+	uint64_t nr = nr_that_fit(in, node, high, begin, &nr_old);
 	int r;
 
 	for (uint32_t i = begin; i < begin + nr_old; i++) {
@@ -347,14 +396,15 @@ int tpi_btree_insert_run(const struct tpi_btree *tree, tp_mblock root,
 		.values = values,
 		.nr = nr,
 	};
-	struct tpi_shadow leaf;
+	struct tpi_node *leaf;
+	uint64_t high;
 	int r;
 
 	while (in.nr) {
-		r = go_to_leaf(&in, &leaf);
+		r = go_to_leaf(&in, &leaf, &high);
 		if (r)
 			return r;
-		r = fill_leaf(&in, &leaf);
+		r = fill_leaf(&in, leaf, high);
 		if (r)
 			return r;
 	}
@@ -415,14 +465,48 @@ static int prepare(const struct tpi_btree *tree, const struct tpi_place *place,
 	return 0;
 }
 
+/* Only for @key; the leaf covers the keys up to *@high. */
+static int prepare_path(const struct tpi_btree *tree, tp_mblock root,
+			uint64_t key, uint64_t *high)
+{
+	struct tpi_place place = tpi_place_of_root(root);
+	const struct tpi_node *node = leaf_at_hand(tree, root, key);
+	bool own = true;
+	int r;
+
+	if (node) {
+		*high = tree->tm->finger.high;
+		return 0;
+	}
+	for (;;) {
+		r = tpi_walk_read(tree, &place, &node);
+		if (r)
+			return r;
+		own = own && tpi_tm_is_own(tree->tm, place.block);
+		if (tpi_node_is_leaf(node))
+			break;
+		place = tpi_walk_down(&place, node, key);
+	}
+	if (own)
+		point_at(tree, root, &place, node);
+	*high = place.high;
+
+	return 0;
+}
+
 int tpi_btree_prepare_insert(const struct tpi_btree *tree, tp_mblock root,
 			     uint64_t key, uint64_t nr)
 {
 	struct tpi_place place = tpi_place_of_root(root);
+	uint64_t last, high;
+	int r;
 
 	if (!nr)
 		return 0;
+	last = key + tpi_min(nr - 1, UINT64_MAX - key);
+	r = prepare_path(tree, root, key, &high);
+	if (r || last <= high)
+		return r;
 
-	return prepare(tree, &place, key,
-		       key + tpi_min(nr - 1, UINT64_MAX - key));
+	return prepare(tree, &place, key, last);
 }

@@ -67,6 +67,8 @@ int tpi_shadow_root(const struct tpi_btree *tree, tp_mblock root,
 {
 	struct tpi_place place = tpi_place_of_root(root);
 
+	tree->tm->finger.root = 0;
+
 	return shadow_at(tree, &place, shadow);
 }
 

@@ -4,7 +4,6 @@
 #include "btree/transaction-manager.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 int tpi_tm_read(struct tpi_tm *tm, tp_mblock block,
 		const struct tpi_validator *validator, const void **data)
@@ -27,41 +26,26 @@ int tpi_tm_make_room(struct tpi_tm *tm)
 	return tpi_cache_make_room(tm->cache, CHANGE_BLOCKS_MAX);
 }
 
-int tpi_tm_new_block(struct tpi_tm *tm, const struct tpi_validator *validator,
-		     tp_mblock *block, void **data)
+static int new_block(struct tpi_tm *tm, const struct tpi_validator *validator,
+		     const void *content, tp_mblock *block, void **data)
 {
-	tp_mblock new_block;
+	tp_mblock number;
 	int r;
 
-	r = tm->refs->ops->alloc(tm->refs, &new_block);
+	r = tm->refs->ops->alloc(tm->refs, &number);
 	if (r)
 		return r;
-	r = tpi_cache_new_block(tm->cache, new_block, validator, data);
+	r = tpi_cache_new_block(tm->cache, number, validator, content, data);
 	if (!r)
-		*block = new_block;
+		*block = number;
 
 	return r;
 }
 
-static int copy(struct tpi_tm *tm, tp_mblock block, const void *content,
-		const struct tpi_validator *validator, tp_mblock *shadow,
-		void **data)
+int tpi_tm_new_block(struct tpi_tm *tm, const struct tpi_validator *validator,
+		     tp_mblock *block, void **data)
 {
-	tp_mblock new_block;
-	void *new_data;
-	int r;
-
-	r = tpi_tm_new_block(tm, validator, &new_block, &new_data);
-	if (r)
-		return r;
-	memcpy(new_data, content, TPI_MBLOCK_BYTES);
-	r = tpi_tm_dec(tm, block);
-	if (r)
-		return r;
-	*shadow = new_block;
-	*data = new_data;
-
-	return 0;
+	return new_block(tm, validator, NULL, block, data);
 }
 
 int tpi_tm_shadow(struct tpi_tm *tm, tp_mblock block,
@@ -75,20 +59,28 @@ int tpi_tm_shadow(struct tpi_tm *tm, tp_mblock block,
 	r = tpi_tm_read(tm, block, validator, &content);
 	if (r)
 		return r;
-	if (!shared && tpi_cache_is_dirty(tm->cache, block)) {
-		*shadow = block;
-		*data = tpi_cache_dirty_data(tm->cache, block);
-	} else {
-		r = copy(tm, block, content, validator, shadow, data);
-	}
+	*copied_shared = shared;
+	*shadow = block;
+	*data = shared ? NULL : tpi_cache_dirty_data(tm->cache, block);
+	if (*data)
+		return 0;
+	r = new_block(tm, validator, content, shadow, data);
 	if (!r)
-		*copied_shared = shared;
+		r = tpi_tm_dec(tm, block);
 
 	return r;
 }
 
+bool tpi_tm_is_own(const struct tpi_tm *tm, tp_mblock block)
+{
+	return tpi_cache_dirty_data(tm->cache, block) &&
+	       !tpi_tm_is_shared(tm, block);
+}
+
 int tpi_tm_inc(struct tpi_tm *tm, tp_mblock block)
 {
+	tm->finger.root = 0;
+
 	return tm->refs->ops->inc(tm->refs, block, block + 1);
 }
 
@@ -96,10 +88,11 @@ int tpi_tm_dec(struct tpi_tm *tm, tp_mblock block)
 {
 	int r;
 
+	tm->finger.root = 0;
 	r = tm->refs->ops->dec(tm->refs, block, block + 1);
 	if (r)
 		return r;
-	if (!tpi_tm_count(tm, block) && tpi_cache_is_dirty(tm->cache, block))
+	if (!tpi_tm_count(tm, block) && tpi_cache_dirty_data(tm->cache, block))
 		tpi_cache_forget(tm->cache, block);
 
 	return 0;

@@ -18,9 +18,26 @@
 #include "btree/refs.h"
 #include "io/cache.h"
 
+/*
+ * A leaf that the next change is likely to meet: of the tree with this root (0:
+ * there is none), for the keys from @low to @high.  It and all nodes above it
+ * were made in the running transaction and have one owner, so that it may be
+ * changed without going there from the root.
+ *
+ * Whatever could make that untrue lets go of it: a count that changes, a tree
+ * that is changed elsewhere, the end of the transaction (a new era).
+ */
+struct tpi_finger {
+	tp_mblock root;
+	uint64_t low, high;
+	void *leaf;
+	uint64_t era;
+};
+
 struct tpi_tm {
 	struct tpi_cache *cache;
 	struct tpi_refs *refs;
+	struct tpi_finger finger; /* insert.c's */
 };
 
 /* As tpi_cache_read; -EILSEQ too if @block is 0 or beyond the counted end. */
@@ -48,6 +65,9 @@ int tpi_tm_make_room(struct tpi_tm *tm);
 int tpi_tm_shadow(struct tpi_tm *tm, tp_mblock block,
 		  const struct tpi_validator *validator, tp_mblock *shadow,
 		  void **data, bool *copied_shared);
+
+/* May @block be changed in place? */
+bool tpi_tm_is_own(const struct tpi_tm *tm, tp_mblock block);
 
 int tpi_tm_inc(struct tpi_tm *tm, tp_mblock block);
 

@@ -25,13 +25,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "io/block-buffers.h"
 
 #define MIN_LIMIT_BLOCKS 64
 #define MIN_CLEAN_BLOCKS 64
+#define MIN_BUCKETS_LOG2 6
+
+/* One use is that of whoever had the block read. */
+#define MANY_USES 2
 #define MAX_WRITES 32      /* runs with the device at once */
 #define MAX_RUN_BLOCKS 128 /* in one of them */
 
@@ -54,6 +55,7 @@ struct block {
 	enum block_state state;
 	unsigned nr_pins;
 	void *data;
+	unsigned nr_uses; /* up to MANY_USES, which stands for more */
 
 	/* Of a block that is read, or that could not be. */
 	struct tp_device_request request;
@@ -76,7 +78,7 @@ struct tpi_cache {
 	size_t limit_blocks;
 
 	struct block **buckets;
-	size_t nr_buckets; /* a power of two */
+	unsigned buckets_log2;
 	struct tpi_block_buffers buffers;
 	size_t nr_blocks, nr_dirty, nr_frozen, nr_arrivals;
 
@@ -99,16 +101,24 @@ struct tpi_cache {
 	void (*done)(void *context, int error);
 	void *done_context;
 
+	uint64_t era;
 	struct tpi_cache_stats stats;
 };
 
 /*---------------------------- the table ------------------------------------*/
 
+static size_t nr_buckets(const struct tpi_cache *cache)
+{
+	return (size_t)1 << cache->buckets_log2;
+}
+
+/* Block numbers are allocated, not chosen by anybody: a multiplication (by 2^64
+ * over the golden ratio) spreads them well, and costs least. */
 static struct block **bucket_of(const struct tpi_cache *cache, tp_mblock number)
 {
-	uint64_t hash = XXH3_64bits(&number, sizeof(number));
+	uint64_t hash = number * 0x9e3779b97f4a7c15;
 
-	return &cache->buckets[hash & (cache->nr_buckets - 1)];
+	return &cache->buckets[hash >> (64 - cache->buckets_log2)];
 }
 
 static struct block *find(const struct tpi_cache *cache, tp_mblock number)
@@ -133,13 +143,13 @@ static void chain_up(struct block *block)
 static void table_grow(struct tpi_cache *cache)
 {
 	struct block **old = cache->buckets;
-	size_t nr_old = cache->nr_buckets;
+	size_t nr_old = nr_buckets(cache);
 	struct block **buckets = calloc(2 * nr_old, sizeof(*buckets));
 
 	if (!buckets)
 		return;
 	cache->buckets = buckets;
-	cache->nr_buckets = 2 * nr_old;
+	cache->buckets_log2++;
 	for (size_t i = 0; i < nr_old; i++) {
 		while (old[i]) {
 			struct block *block = old[i];
@@ -155,7 +165,7 @@ static void table_add(struct block *block)
 {
 	struct tpi_cache *cache = block->cache;
 
-	if (cache->nr_blocks > cache->nr_buckets)
+	if (cache->nr_blocks > nr_buckets(cache))
 		table_grow(cache);
 	chain_up(block);
 }
@@ -307,8 +317,8 @@ int tpi_cache_new(struct tpi_channel *channel, tp_mblock nr_blocks,
 	cache->nr_device_blocks = nr_blocks;
 	cache->limit_blocks =
 		tpi_max(limit_bytes / TPI_MBLOCK_BYTES, MIN_LIMIT_BLOCKS);
-	cache->nr_buckets = MIN_LIMIT_BLOCKS;
-	cache->buckets = calloc(cache->nr_buckets, sizeof(*cache->buckets));
+	cache->buckets_log2 = MIN_BUCKETS_LOG2;
+	cache->buckets = calloc(nr_buckets(cache), sizeof(*cache->buckets));
 	if (!cache->buckets) {
 		free(cache);
 		return -ENOMEM;
@@ -373,7 +383,8 @@ void tpi_cache_clear(struct tpi_cache *cache)
 	destroy_all(&cache->frozen);
 	destroy_all(&cache->departed);
 	cache->nr_dirty = cache->nr_frozen = 0;
-	memset(cache->buckets, 0, cache->nr_buckets * sizeof(*cache->buckets));
+	cache->era++;
+	memset(cache->buckets, 0, nr_buckets(cache) * sizeof(*cache->buckets));
 }
 
 bool tpi_cache_busy(const struct tpi_cache *cache)
@@ -381,10 +392,17 @@ bool tpi_cache_busy(const struct tpi_cache *cache)
 	return cache->done || cache->nr_arrivals;
 }
 
-static void evict(struct tpi_cache *cache, struct tpi_list *entry)
+/* Or spare it this time, if it was used since it was last looked at: so a hit
+ * need not touch its neighbours on the list. */
+static void evict(struct tpi_cache *cache, struct tpi_list *list)
 {
-	struct block *block = block_of(entry);
+	struct block *block = block_of(list->next);
 
+	if (block->nr_uses == MANY_USES) {
+		block->nr_uses = MANY_USES - 1;
+		move(block, list);
+		return;
+	}
 	table_remove(block);
 	block_destroy(block);
 	cache->stats.nr_evictions++;
@@ -400,15 +418,22 @@ static size_t limit_now(const struct tpi_cache *cache)
 
 /* The least recent ones; then failures, which somebody may be about to ask for,
  * and must find. */
-void tpi_cache_trim(struct tpi_cache *cache)
+static void shrink(struct tpi_cache *cache)
 {
 	struct tpi_list *const lists[] = { &cache->lru, &cache->failed };
 
-	destroy_all(&cache->departed);
 	for (unsigned i = 0; i < 2; i++)
 		while (cache->nr_blocks > limit_now(cache) &&
 		       !tpi_list_empty(lists[i]))
-			evict(cache, lists[i]->next);
+			evict(cache, lists[i]);
+}
+
+void tpi_cache_trim(struct tpi_cache *cache)
+{
+	if (!tpi_list_empty(&cache->departed))
+		destroy_all(&cache->departed);
+	if (cache->nr_blocks > limit_now(cache))
+		shrink(cache);
 }
 
 size_t tpi_cache_nr_dirty(const struct tpi_cache *cache)
@@ -419,6 +444,11 @@ size_t tpi_cache_nr_dirty(const struct tpi_cache *cache)
 size_t tpi_cache_nr_blocks(const struct tpi_cache *cache)
 {
 	return cache->nr_blocks;
+}
+
+uint64_t tpi_cache_era(const struct tpi_cache *cache)
+{
+	return cache->era;
 }
 
 size_t tpi_cache_limit(const struct tpi_cache *cache)
@@ -549,8 +579,8 @@ static int hit(struct block *block, const struct tpi_validator *validator,
 		return tpi_damage(validator->name,
 				  "block %" PRIu64 " is in use as a %s",
 				  block->number, block->validator->name);
-	if (block->state == CLEAN)
-		become_clean(block);
+	if (block->nr_uses < MANY_USES)
+		block->nr_uses++;
 	cache->stats.nr_hits++;
 	*data = block->data;
 
@@ -597,7 +627,8 @@ tp_mblock tpi_cache_missed(const struct tpi_cache *cache)
 /*---------------------------- changing -------------------------------------*/
 
 int tpi_cache_new_block(struct tpi_cache *cache, tp_mblock number,
-			const struct tpi_validator *validator, void **data)
+			const struct tpi_validator *validator,
+			const void *content, void **data)
 {
 	struct block *block = find(cache, number);
 
@@ -610,7 +641,10 @@ int tpi_cache_new_block(struct tpi_cache *cache, tp_mblock number,
 	block = block_new(cache, number, validator, 0);
 	if (!block)
 		return -ENOMEM;
-	memset(block->data, 0, TPI_MBLOCK_BYTES);
+	if (content)
+		memcpy(block->data, content, TPI_MBLOCK_BYTES);
+	else
+		memset(block->data, 0, TPI_MBLOCK_BYTES);
 	table_add(block);
 	block->state = DIRTY;
 	move(block, &cache->dirty);
@@ -620,20 +654,11 @@ int tpi_cache_new_block(struct tpi_cache *cache, tp_mblock number,
 	return 0;
 }
 
-bool tpi_cache_is_dirty(const struct tpi_cache *cache, tp_mblock number)
+void *tpi_cache_dirty_data(const struct tpi_cache *cache, tp_mblock number)
 {
 	const struct block *block = find(cache, number);
 
-	return block && block->state == DIRTY;
-}
-
-void *tpi_cache_dirty_data(struct tpi_cache *cache, tp_mblock number)
-{
-	struct block *block = find(cache, number);
-
-	tpi_assert(block && block->state == DIRTY);
-
-	return block->data;
+	return block && block->state == DIRTY ? block->data : NULL;
 }
 
 void tpi_cache_forget(struct tpi_cache *cache, tp_mblock number)
@@ -676,6 +701,7 @@ void tpi_cache_freeze(struct tpi_cache *cache)
 	tpi_list_each(entry, following, &cache->frozen) block_of(entry)->state =
 		FROZEN;
 	cache->nr_dirty = 0;
+	cache->era++;
 }
 
 /* Every other entry of @list to the empty list @half. */

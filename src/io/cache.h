@@ -15,8 +15,8 @@
  * which the run loop calls between steps and nobody else: so the code above
  * need not hold and let go of blocks.  What must stay longer is pinned.
  *
- * Bounded: trim evicts clean, unpinned blocks, least recently used first, until
- * the cache is within its limit.  Dirty and frozen blocks cannot go; the owner
+ * Bounded: trim evicts clean, unpinned blocks, those not used of late first,
+ * until the cache is within its limit.  Dirty and frozen blocks cannot go; the owner
  * commits before they become too many (tpi_cache_nr_dirty).  If they do, 64
  * others may stay all the same, so that what is read for a change is not gone
  * when the last of it comes.
@@ -68,18 +68,21 @@ void tpi_cache_set_arrival(struct tpi_cache *cache,
 			   void *context);
 
 /*
- * A new dirty block, all zero: @block has just been allocated.  Whatever clean
- * copy was here is forgotten.  -ENOMEM; -EILSEQ: it is dirty, frozen or pinned,
- * so the counts that called it free were wrong.
+ * A new dirty block with this content, all zero if NULL: @block has just been
+ * allocated.  Whatever clean copy was here is forgotten.  -ENOMEM; -EILSEQ: it
+ * is dirty, frozen or pinned, so the counts that called it free were wrong.
  */
 int tpi_cache_new_block(struct tpi_cache *cache, tp_mblock block,
-			const struct tpi_validator *validator, void **data);
+			const struct tpi_validator *validator,
+			const void *content, void **data);
 
-/* Is it dirty, that is, made in the running transaction? */
-bool tpi_cache_is_dirty(const struct tpi_cache *cache, tp_mblock block);
+/* The content of a dirty block, that is, one made in the running transaction,
+ * to change it; NULL: it is not dirty. */
+void *tpi_cache_dirty_data(const struct tpi_cache *cache, tp_mblock block);
 
-/* The content of a dirty block, to change it. */
-void *tpi_cache_dirty_data(struct tpi_cache *cache, tp_mblock block);
+/* While this number stays the same, a dirty block stays dirty, and where it is,
+ * unless it is forgotten by itself. */
+uint64_t tpi_cache_era(const struct tpi_cache *cache);
 
 /* A dirty block was freed: it need not be written.  It is not pinned. */
 void tpi_cache_forget(struct tpi_cache *cache, tp_mblock block);

@@ -87,8 +87,8 @@ static void begin(struct place *place, uint64_t nr_entries)
 	check(tpi_cache_new(place->channel, nr_blocks, CACHE_BYTES,
 			    &place->cache));
 	check(tpi_metadata_sm_new(nr_blocks, &place->map));
-	place->tm = (struct tpi_tm){ place->cache,
-				     tpi_metadata_sm_refs(place->map) };
+	place->tm = (struct tpi_tm){ .cache = place->cache,
+				     .refs = tpi_metadata_sm_refs(place->map) };
 	tpi_metadata_sm_set_tm(place->map, &place->tm);
 	check(tpi_tm_inc(&place->tm, SUPERBLOCK));
 	place->tree = (struct tpi_btree){

@@ -199,7 +199,7 @@ START_TEST(test_a_block_that_loses_its_last_reference_is_not_written)
 	block = new_block(1);
 	ck_assert_int_eq(tpi_tm_inc(&world.tm, block), 0);
 	ck_assert_int_eq(tpi_tm_dec(&world.tm, block), 0);
-	ck_assert(tpi_cache_is_dirty(world.cache, block));
+	ck_assert(tpi_cache_dirty_data(world.cache, block));
 	ck_assert_int_eq(tpi_tm_dec(&world.tm, block), 0);
 	ck_assert_uint_eq(tpi_cache_nr_dirty(world.cache), 0);
 	world_commit(&world);

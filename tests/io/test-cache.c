@@ -79,7 +79,7 @@ static void make_dirty(tp_mblock block, char fill)
 {
 	void *data;
 
-	ck_assert_int_eq(tpi_cache_new_block(cache, block, &plain, &data), 0);
+	ck_assert_int_eq(tpi_cache_new_block(cache, block, &plain, NULL, &data), 0);
 	for (unsigned i = 0; i < TPI_MBLOCK_BYTES; i++)
 		if (((char *)data)[i])
 			ck_abort_msg("a new block is not zero");
@@ -321,13 +321,13 @@ START_TEST(test_a_dirty_block_is_there_to_be_read_and_changed)
 {
 	setup();
 	make_dirty(7, 'a');
-	ck_assert(tpi_cache_is_dirty(cache, 7));
+	ck_assert(tpi_cache_dirty_data(cache, 7));
 	ck_assert_uint_eq(tpi_cache_nr_dirty(cache), 1);
 	read_and_compare(7, 'a');
 	memset((char *)tpi_cache_dirty_data(cache, 7) + 16, 'b', 4080);
 	read_and_compare(7, 'b');
 	ck_assert_int_eq(commit(), 0);
-	ck_assert(!tpi_cache_is_dirty(cache, 7));
+	ck_assert(!tpi_cache_dirty_data(cache, 7));
 	ck_assert_uint_eq(tpi_cache_nr_dirty(cache), 0);
 	ck_assert_int_eq(on_disk(7)[500], 'b');
 	ck_assert_int_eq(tpi_validate(&plain, 7, on_disk(7)), 0);
@@ -421,12 +421,12 @@ START_TEST(test_a_block_in_use_is_not_taken_as_new)
 
 	setup();
 	make_dirty(7, 'a');
-	ck_assert_int_eq(tpi_cache_new_block(cache, 7, &plain, &data), -EILSEQ);
+	ck_assert_int_eq(tpi_cache_new_block(cache, 7, &plain, NULL, &data), -EILSEQ);
 	tpi_cache_freeze(cache);
-	ck_assert_int_eq(tpi_cache_new_block(cache, 7, &plain, &data), -EILSEQ);
+	ck_assert_int_eq(tpi_cache_new_block(cache, 7, &plain, NULL, &data), -EILSEQ);
 	ck_assert_int_eq(write_back(), 0);
 	tpi_cache_pin(cache, 7);
-	ck_assert_int_eq(tpi_cache_new_block(cache, 7, &plain, &data), -EILSEQ);
+	ck_assert_int_eq(tpi_cache_new_block(cache, 7, &plain, NULL, &data), -EILSEQ);
 	tpi_cache_unpin(cache, 7);
 	make_dirty(7, 'b');
 	teardown();
@@ -509,7 +509,7 @@ START_TEST(test_the_next_transaction_runs_while_blocks_are_written)
 	tpi_channel_poll(channel, 100);
 	ck_assert_uint_eq(outcome.nr_calls, 0);
 	for (tp_mblock b = 1; b < 500; b++) {
-		ck_assert(!tpi_cache_is_dirty(cache, b));
+		ck_assert(!tpi_cache_dirty_data(cache, b));
 		read_and_compare(b, 'a');
 		make_dirty(1000 + b, 'c');
 		tpi_cache_trim(cache);

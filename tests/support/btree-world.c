@@ -63,7 +63,8 @@ void world_init(struct btree_world *world, tp_mblock nr_blocks,
 	must(tpi_cache_new(world->channel, nr_blocks, CACHE_BYTES,
 			   &world->cache) == 0);
 	test_refs_init(&world->refs, nr_blocks);
-	world->tm = (struct tpi_tm){ world->cache, &world->refs.refs };
+	world->tm = (struct tpi_tm){ .cache = world->cache,
+				     .refs = &world->refs.refs };
 	world->nr_things = nr_things;
 	world->things = calloc(nr_things, sizeof(*world->things));
 	world->expected_things = calloc(nr_things, sizeof(*world->things));
@@ -345,7 +346,7 @@ const struct tpi_node *world_node(struct btree_world *world, tp_mblock block)
 	const void *cached;
 
 	must(block < world->refs.nr_blocks);
-	if (tpi_cache_is_dirty(world->cache, block))
+	if (tpi_cache_dirty_data(world->cache, block))
 		return tpi_cache_dirty_data(world->cache, block);
 	must(tpi_validate(&tpi_node_validator, block, on_disk) == 0);
 	if (tpi_cache_is_here(world->cache, block)) {
