@@ -10,11 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #define EMPTY UINT64_MAX
 #define MIN_SLOTS 16
+#define SLOTS_KEPT (32u << 10)
 
 void tpi_block_table_init(struct tpi_block_table *table, size_t value_bytes)
 {
@@ -24,19 +22,30 @@ void tpi_block_table_init(struct tpi_block_table *table, size_t value_bytes)
 
 void tpi_block_table_exit(struct tpi_block_table *table)
 {
-	tpi_block_table_clear(table);
-}
-
-void tpi_block_table_clear(struct tpi_block_table *table)
-{
 	free(table->keys);
 	free(table->values);
 	tpi_block_table_init(table, table->value_bytes);
 }
 
+static void make_empty(struct tpi_block_table *table)
+{
+	memset(table->keys, 0xff, table->nr_slots * sizeof(*table->keys));
+	table->nr = 0;
+}
+
+void tpi_block_table_clear(struct tpi_block_table *table)
+{
+	if (table->nr_slots > SLOTS_KEPT)
+		tpi_block_table_exit(table);
+	else if (table->nr)
+		make_empty(table);
+}
+
+/* By 2^64 over the golden ratio: what lies side by side, as blocks that are
+ * allocated together, comes to lie well apart. */
 static size_t home_of(const struct tpi_block_table *table, uint64_t key)
 {
-	return XXH3_64bits(&key, sizeof(key)) & (table->nr_slots - 1);
+	return key * 0x9e3779b97f4a7c15 >> table->shift;
 }
 
 static size_t slot_after(const struct tpi_block_table *table, size_t slot)
@@ -76,17 +85,18 @@ static int allocate_slots(struct tpi_block_table *table, size_t nr_slots)
 	table->keys = malloc(nr_slots * sizeof(*table->keys));
 	table->values = malloc(nr_slots * table->value_bytes);
 	if (!table->keys || !table->values) {
-		tpi_block_table_clear(table);
+		tpi_block_table_exit(table);
 		return -ENOMEM;
 	}
 
-	memset(table->keys, 0xff, nr_slots * sizeof(*table->keys));
 	table->nr_slots = nr_slots;
+	table->shift = 64 - (unsigned)__builtin_ctzll(nr_slots);
+	make_empty(table);
 
 	return 0;
 }
 
-static int enlarge(struct tpi_block_table *table, size_t nr_slots)
+static int move_to(struct tpi_block_table *table, size_t nr_slots)
 {
 	struct tpi_block_table old = *table;
 	size_t i, slot;
@@ -111,14 +121,14 @@ static int enlarge(struct tpi_block_table *table, size_t nr_slots)
 	return 0;
 }
 
-int tpi_block_table_make_room(struct tpi_block_table *table, size_t nr)
+int tpi_block_table_enlarge(struct tpi_block_table *table, size_t nr)
 {
 	size_t nr_slots = tpi_max(table->nr_slots, MIN_SLOTS);
 
 	while (4 * (table->nr + nr) > 3 * nr_slots)
 		nr_slots *= 2;
 
-	return nr_slots > table->nr_slots ? enlarge(table, nr_slots) : 0;
+	return move_to(table, nr_slots);
 }
 
 void *tpi_block_table_add(struct tpi_block_table *table, uint64_t key)

@@ -16,13 +16,15 @@ struct tpi_block_table {
 	size_t value_bytes;
 	size_t nr;       /* how many keys are in it */
 	size_t nr_slots; /* a power of two, or 0 */
+	unsigned shift;  /* 64 less the logarithm of that */
 };
 
 /* Takes no memory before the first key is added. */
 void tpi_block_table_init(struct tpi_block_table *table, size_t value_bytes);
 void tpi_block_table_exit(struct tpi_block_table *table);
 
-/* Empty again, its memory given back. */
+/* Empty again.  Much memory is given back; what is usual stays, for the next
+ * transaction. */
 void tpi_block_table_clear(struct tpi_block_table *table);
 
 /* The value of @key; NULL: it is not there. */
@@ -32,8 +34,17 @@ void *tpi_block_table_find(const struct tpi_block_table *table, uint64_t key);
  * NULL: no memory, and nothing has changed. */
 void *tpi_block_table_add(struct tpi_block_table *table, uint64_t key);
 
+int tpi_block_table_enlarge(struct tpi_block_table *table, size_t nr);
+
 /* Room for @nr more: adding them will not fail.  -ENOMEM: as before. */
-int tpi_block_table_make_room(struct tpi_block_table *table, size_t nr);
+static inline int tpi_block_table_make_room(struct tpi_block_table *table,
+					    size_t nr)
+{
+	if (4 * (table->nr + nr) <= 3 * table->nr_slots)
+		return 0;
+
+	return tpi_block_table_enlarge(table, nr);
+}
 
 /* Nothing happens if it is not there. */
 void tpi_block_table_remove(struct tpi_block_table *table, uint64_t key);

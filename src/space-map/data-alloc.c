@@ -74,6 +74,8 @@ static tp_dblock uncounted(const struct tpi_data_space_map *map,
 	const struct tpi_count_change *change;
 	tp_dblock i;
 
+	if (!map->some_unhanded)
+		return nr;
 	for (i = 0; i < nr; i++) {
 		change = tpi_block_table_find(&map->changes, begin + i);
 		if (change && change->delta > 0)

@@ -226,6 +226,31 @@ int tpi_base_load_figures(struct tpi_base *base,
 	return r;
 }
 
+/*---------------------------- the bitmap in hand ---------------------------*/
+
+/*
+ * Changes come in the order of their blocks, and allocation goes on where it
+ * was, so that most of what is asked for is the bitmap of the last change.  A
+ * bitmap that the running transaction made is changed in place: nothing takes
+ * another reference to one.
+ */
+static struct tpi_disk_bitmap *in_hand(const struct tpi_base *base, size_t i)
+{
+	if (i != base->hand ||
+	    base->hand_era != tpi_cache_era(base->index.tm->cache))
+		return NULL;
+
+	return base->in_hand;
+}
+
+static void take_in_hand(struct tpi_base *base, size_t i,
+			 struct tpi_disk_bitmap *bitmap)
+{
+	base->hand = i;
+	base->in_hand = bitmap;
+	base->hand_era = tpi_cache_era(base->index.tm->cache);
+}
+
 /*---------------------------- reading --------------------------------------*/
 
 /* The first sight of a bitmap: now it is known what the index only told. */
@@ -253,6 +278,9 @@ int tpi_base_read_bitmap(struct tpi_base *base, size_t i,
 	const void *data = &empty_bitmap;
 	int r;
 
+	*bitmap = in_hand(base, i);
+	if (*bitmap)
+		return 0;
 	if (base->bitmaps[i].block) {
 		r = tpi_tm_read(base->index.tm, base->bitmaps[i].block,
 				&tpi_bitmap_validator, &data);
@@ -354,24 +382,38 @@ int tpi_base_rewrite(struct tpi_base *base, size_t i)
 	return r;
 }
 
-static int set_entry(struct tpi_base *base, tp_dblock block, uint32_t old,
-		     uint32_t count)
+/* Have the @i-th bitmap in hand, to change it. */
+static int take_bitmap(struct tpi_base *base, size_t i)
 {
-	struct tpi_base_bitmap *bitmap =
-		&base->bitmaps[block / TPI_BITMAP_ENTRIES];
+	struct tpi_base_bitmap *bitmap = &base->bitmaps[i];
 	bool copied_shared;
 	void *data;
 	int r;
 
+	if (in_hand(base, i))
+		return 0;
 	tpi_assert(bitmap->block);
 	/* A bitmap refers to nothing, so it does not matter who else has it. */
 	r = tpi_tm_shadow(base->index.tm, bitmap->block, &tpi_bitmap_validator,
 			  &bitmap->block, &data, &copied_shared);
+	if (!r)
+		take_in_hand(base, i, data);
+
+	return r;
+}
+
+static int set_entry(struct tpi_base *base, tp_dblock block, uint32_t old,
+		     uint32_t count)
+{
+	size_t i = block / TPI_BITMAP_ENTRIES;
+	struct tpi_base_bitmap *bitmap = &base->bitmaps[i];
+	int r = take_bitmap(base, i);
+
 	if (r)
 		return r;
 	mark_changed(base, bitmap);
 
-	tpi_bitmap_set(data, block % TPI_BITMAP_ENTRIES,
+	tpi_bitmap_set(base->in_hand, block % TPI_BITMAP_ENTRIES,
 		       (unsigned)tpi_min(count, TPI_LARGE_COUNT));
 	if (!old) {
 		bitmap->nr_zero--;

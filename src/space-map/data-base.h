@@ -41,6 +41,12 @@ struct tpi_base {
 	size_t nr_made;    /* bitmaps below it have a block */
 	size_t nr_changed; /* bitmaps that the index tree does not know */
 
+	/* The bitmap that was changed last, and where: it is good for changes
+	 * until this era of the cache ends. */
+	size_t hand;
+	struct tpi_disk_bitmap *in_hand; /* NULL: none was */
+	uint64_t hand_era;
+
 	struct tpi_block_set loading; /* bitmap blocks met so far */
 };
 

@@ -26,6 +26,8 @@ struct tpi_data_space_map {
 
 	struct tpi_block_table changes; /* to struct tpi_count_change */
 	size_t nr_pending, nr_provisioned;
+	bool some_dropped;  /* some of them may have been freed */
+	bool some_unhanded; /* some were counted without being handed out */
 	struct tpi_work_list work; /* keys of changes */
 
 	struct tpi_freed_run *freed; /* by the closed transaction */

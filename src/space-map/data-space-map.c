@@ -219,9 +219,12 @@ int tpi_data_sm_inc(struct tpi_data_space_map *map, tp_dblock begin,
 		if (!change)
 			return -ENOMEM;
 		change->delta++;
-		if (change->delta > 0 &&
-		    tpi_sparse_set_has(&map->withheld, block))
+		if (change->delta <= 0)
+			continue;
+		if (tpi_sparse_set_has(&map->withheld, block))
 			set_provisioned(map, change, true);
+		else
+			map->some_unhanded = true;
 	}
 
 	return 0;
@@ -235,6 +238,7 @@ static int lower(struct tpi_data_space_map *map, tp_dblock block, uint32_t by)
 		return -ENOMEM;
 	change->delta -= by;
 	change->dropped = true;
+	map->some_dropped = true;
 	if (change->delta <= 0)
 		set_provisioned(map, change, false);
 
@@ -416,7 +420,7 @@ static int put_changes(struct tpi_data_space_map *map)
 
 /*---------------------------- what was freed -------------------------------*/
 
-/* The runs of freed blocks; only counted if @runs is NULL. */
+/* The runs of freed blocks.  There is room. */
 static size_t find_freed_runs(const struct tpi_data_space_map *map,
 			      struct tpi_freed_run *runs)
 {
@@ -439,8 +443,7 @@ static size_t find_freed_runs(const struct tpi_data_space_map *map,
 						      change->discarded };
 			nr++;
 		}
-		if (runs)
-			runs[nr - 1] = run;
+		runs[nr - 1] = run;
 	}
 
 	return nr;
@@ -451,10 +454,12 @@ static int list_freed(struct tpi_data_space_map *map)
 	int r;
 
 	tpi_assert(!map->nr_freed);
+	if (!map->some_dropped)
+		return 0;
 	map->work.next = map->work.nr;
 	r = tpi_work_list_fill(&map->work, &map->changes);
 	if (!r)
-		r = make_freed_room(map, find_freed_runs(map, NULL));
+		r = make_freed_room(map, map->work.nr);
 	if (!r)
 		map->nr_freed = find_freed_runs(map, map->freed);
 
@@ -494,6 +499,7 @@ int tpi_data_sm_close(struct tpi_data_space_map *map,
 
 	tpi_base_get_root(&map->base, root);
 	map->work.nr = map->work.next = 0;
+	map->some_dropped = map->some_unhanded = false;
 	tpi_block_table_clear(&map->changes);
 
 	return 0;
