@@ -79,7 +79,8 @@ static void make_dirty(tp_mblock block, char fill)
 {
 	void *data;
 
-	ck_assert_int_eq(tpi_cache_new_block(cache, block, &plain, NULL, &data), 0);
+	ck_assert_int_eq(tpi_cache_new_block(cache, block, &plain, NULL, &data),
+			 0);
 	for (unsigned i = 0; i < TPI_MBLOCK_BYTES; i++)
 		if (((char *)data)[i])
 			ck_abort_msg("a new block is not zero");
@@ -421,12 +422,15 @@ START_TEST(test_a_block_in_use_is_not_taken_as_new)
 
 	setup();
 	make_dirty(7, 'a');
-	ck_assert_int_eq(tpi_cache_new_block(cache, 7, &plain, NULL, &data), -EILSEQ);
+	ck_assert_int_eq(tpi_cache_new_block(cache, 7, &plain, NULL, &data),
+			 -EILSEQ);
 	tpi_cache_freeze(cache);
-	ck_assert_int_eq(tpi_cache_new_block(cache, 7, &plain, NULL, &data), -EILSEQ);
+	ck_assert_int_eq(tpi_cache_new_block(cache, 7, &plain, NULL, &data),
+			 -EILSEQ);
 	ck_assert_int_eq(write_back(), 0);
 	tpi_cache_pin(cache, 7);
-	ck_assert_int_eq(tpi_cache_new_block(cache, 7, &plain, NULL, &data), -EILSEQ);
+	ck_assert_int_eq(tpi_cache_new_block(cache, 7, &plain, NULL, &data),
+			 -EILSEQ);
 	tpi_cache_unpin(cache, 7);
 	make_dirty(7, 'b');
 	teardown();
