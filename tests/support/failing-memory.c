@@ -41,6 +41,16 @@ bool failing_memory_disarm(void)
 	return failing_memory_has_failed();
 }
 
+void failing_memory_count(void)
+{
+	failing_memory_arm(0, false);
+}
+
+unsigned failing_memory_nr_calls(void)
+{
+	return nr_calls;
+}
+
 bool is_want_of_memory(int error)
 {
 	return error == -ENOMEM || error == -EMFILE || error == -EAGAIN;

@@ -23,6 +23,12 @@ bool failing_memory_has_failed(void);
 /* Memory is back.  Did any allocation fail? */
 bool failing_memory_disarm(void);
 
+/* None fails: how many there are is all that is asked. */
+void failing_memory_count(void);
+
+/* Since it was armed, or told to count; not more of them after it was disarmed. */
+unsigned failing_memory_nr_calls(void);
+
 /* May a call that met a failure answer this? */
 bool is_want_of_memory(int error);
 
