@@ -92,7 +92,7 @@ int tpi_tm_dec(struct tpi_tm *tm, tp_mblock block)
 	r = tm->refs->ops->dec(tm->refs, block, block + 1);
 	if (r)
 		return r;
-	if (!tpi_tm_count(tm, block) && tpi_cache_dirty_data(tm->cache, block))
+	if (!tpi_tm_count(tm, block))
 		tpi_cache_forget(tm->cache, block);
 
 	return 0;

@@ -62,6 +62,8 @@ struct block {
 	struct iovec iov;
 	int error;
 	bool replaced; /* out of the table: tell that it came, no more */
+
+	bool unwanted; /* of a frozen block: it was freed meanwhile */
 };
 
 /* A run of frozen blocks on its way to the device. */
@@ -665,9 +667,15 @@ void tpi_cache_forget(struct tpi_cache *cache, tp_mblock number)
 {
 	struct block *block = find(cache, number);
 
-	tpi_assert(block && block->state == DIRTY && !block->nr_pins);
+	if (!block || block->nr_pins || block->state < CLEAN)
+		return;
+	if (block->state == FROZEN) {
+		block->unwanted = true;
+		return;
+	}
+	if (block->state == DIRTY)
+		cache->nr_dirty--;
 	depart(block);
-	cache->nr_dirty--;
 }
 
 void tpi_cache_pin(struct tpi_cache *cache, tp_mblock number)
@@ -748,6 +756,14 @@ static void sort(struct tpi_list *list)
 	merge(list, &a, &b);
 }
 
+static void end_frozen(struct block *block)
+{
+	if (block->unwanted && !block->nr_pins)
+		depart(block);
+	else
+		become_clean(block);
+}
+
 static void end_write_back(struct tpi_cache *cache)
 {
 	void (*done)(void *context, int error) = cache->done;
@@ -755,7 +771,7 @@ static void end_write_back(struct tpi_cache *cache)
 
 	if (!cache->write_error) {
 		while ((entry = tpi_list_pop(&cache->frozen)))
-			become_clean(block_of(entry));
+			end_frozen(block_of(entry));
 		cache->nr_frozen = 0;
 	}
 	cache->done = NULL;

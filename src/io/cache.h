@@ -84,7 +84,9 @@ void *tpi_cache_dirty_data(const struct tpi_cache *cache, tp_mblock block);
  * unless it is forgotten by itself. */
 uint64_t tpi_cache_era(const struct tpi_cache *cache);
 
-/* A dirty block was freed: it need not be written.  It is not pinned. */
+/* A block was freed: if it is dirty it need not be written, and what others may
+ * still need it for, they will not look at it here.  A frozen one goes when it
+ * is written; one that is pinned, or that is read, stays. */
 void tpi_cache_forget(struct tpi_cache *cache, tp_mblock block);
 
 size_t tpi_cache_nr_dirty(const struct tpi_cache *cache);

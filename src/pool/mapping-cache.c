@@ -22,6 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/huge-pages.h"
+
 #define XXH_INLINE_ALL /* of a key this short, the call would be most of it */
 #include <xxhash.h>
 
@@ -78,6 +80,10 @@ int tpi_mapping_cache_new(uint64_t limit_bytes,
 		tpi_mapping_cache_destroy(cache);
 		return -ENOMEM;
 	}
+	tpi_prefer_huge_pages(cache->sets,
+			      cache->nr_sets * sizeof(*cache->sets));
+	tpi_prefer_huge_pages(cache->pages,
+			      cache->nr_sets * WAYS * sizeof(*cache->pages));
 	*result = cache;
 
 	return 0;

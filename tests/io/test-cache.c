@@ -352,6 +352,29 @@ START_TEST(test_nothing_dirty_nothing_written)
 }
 END_TEST
 
+/* A copy of it may be durable, but nobody will ask for that. */
+START_TEST(test_what_was_freed_takes_no_room)
+{
+	setup();
+	make_dirty(7, 'a');
+	make_dirty(8, 'b');
+	ck_assert_int_eq(commit(), 0);
+	tpi_cache_forget(cache, 7);
+	ck_assert(!is_here(7) && is_here(8));
+
+	make_dirty(9, 'c');
+	tpi_cache_freeze(cache);
+	tpi_cache_forget(cache, 9);
+	read_and_compare(9, 'c');
+	ck_assert_int_eq(write_back(), 0);
+	ck_assert(!is_here(9));
+	ck_assert_int_eq(on_disk(9)[100], 'c');
+	tpi_cache_trim(cache);
+	ck_assert_uint_eq(tpi_cache_nr_blocks(cache), 1);
+	teardown();
+}
+END_TEST
+
 /* A block that was made and freed in one transaction costs no write; its data
  * stays for whoever is looking at it. */
 START_TEST(test_a_forgotten_block_is_not_written)
@@ -772,6 +795,7 @@ int main(void)
 		test_a_dirty_block_is_there_to_be_read_and_changed,
 		test_nothing_dirty_nothing_written,
 		test_a_forgotten_block_is_not_written,
+		test_what_was_freed_takes_no_room,
 		test_a_new_block_replaces_a_clean_copy,
 		test_a_new_block_replaces_one_that_is_being_read,
 		test_a_block_in_use_is_not_taken_as_new,
