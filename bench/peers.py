@@ -14,7 +14,8 @@ import time
 
 from serving import (BUILD, FuseRaw, FuseThin, Nbd, NbdRaw, NbdThin, Server, Trouble, built,
                      contents, fio_result, fio_words, run)
-from works import (FILL, SNAPSHOT, bench_work, fio_work, goes_to_each_block, qemu_work, write_log)
+from works import (DISK_A_SECOND, FILL, MEMORY_A_SECOND, SNAPSHOT, bench_work, fio_work,
+                   goes_to_each_block, qemu_work, write_log)
 
 NR_SNAPSHOTS = 5   # of which the median counts
 NR_VOLUMES = 4     # room for what breaks sharing, twice, and for the metadata of others
@@ -337,9 +338,9 @@ class InProcess(Contender):
             raise Absent("thinpool-bench was not built: it needs liburing")
 
     def measure(self, works, settings, tell):
-        figures = {}
+        figures, a_second = {}, DISK_A_SECOND
         if self.device == "memory":
-            works = Kernel.works(works)
+            works, a_second = Kernel.works(works), MEMORY_A_SECOND
         for work in works:
             tell(work.name)
             if work == SNAPSHOT:
@@ -347,7 +348,7 @@ class InProcess(Contender):
                 continue
             row, = self.bench("--rounds", str(settings.rounds), "--dir", settings.disk,
                               "--device", self.device,
-                              *bench_work(work, settings.size, settings.seconds))
+                              *bench_work(work, settings.size, settings.seconds, a_second))
             figures[work.name] = Figure([row["job"]["iops"]], [row["base"]["iops"]],
                                         [row["least"], row["median"], row["most"]])
         return figures

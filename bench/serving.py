@@ -92,6 +92,10 @@ def fio_words(output, size, *words):
             "--randrepeat=1", "--randseed=1", "--fallocate=none", "--thread") + words
 
 
+def timed(seconds):
+    return ["--time_based", f"--runtime={int(seconds * 1000)}ms"]   # it knows no half seconds
+
+
 def fio_result(output):
     text = contents(output)
     job = json.loads(text[text.index("{"):])["jobs"][0]

@@ -2,6 +2,8 @@
 import random
 from collections import namedtuple
 
+from serving import timed
+
 BLOCK = 65536
 
 # @state: of the volume before.  fresh: nothing written; mapped: all of it;
@@ -47,11 +49,14 @@ def fio_work(work, seconds, log):
         return words + ["--read_iolog=" + log]
     words += ["--rw=" + work.rw, f"--bs={work.bytes}"]
     if not goes_to_each_block(work):
-        words += ["--time_based", f"--runtime={seconds}"]
+        words += timed(seconds)
     if work.flushes:
         words.append("--fsync=1")
     return words
 
+
+# About as many as one after the other can be, where requests are counted.
+DISK_A_SECOND, MEMORY_A_SECOND = 6000, 400000
 
 #---------------------------- qemu-img bench ----------------------------------
 
@@ -61,14 +66,16 @@ def step_of(nr_places):
     return int(nr_places * 0.618) | 1
 
 
+def how_many(work, seconds, a_second):
+    """Requests, of what is not done to each block once."""
+    return max(100, int(seconds * a_second * (0.3 if work.flushes else min(work.depth, 5))))
+
+
 def qemu_work(work, size, seconds):
     """Its words, and how many requests they make.  It counts and takes no time."""
     unit = BLOCK if goes_to_each_block(work) else 4096
     nr_places = size // unit
-    count = nr_places
-    if not goes_to_each_block(work):
-        a_second = 2000 if work.flushes else 6000 if work.depth == 1 else 30000
-        count = max(100, int(a_second * seconds))
+    count = nr_places if goes_to_each_block(work) else how_many(work, seconds, DISK_A_SECOND)
     step = unit * step_of(nr_places) if work.rw.startswith("rand") else unit
     words = ["-c", str(count), "-d", str(work.depth), "-s", str(work.bytes), "-S", str(step)]
     if work.rw.endswith("write"):
@@ -80,11 +87,10 @@ def qemu_work(work, size, seconds):
 
 #---------------------------- thinpool-bench ----------------------------------
 
-def bench_work(work, size, seconds):
-    seconds = max(1, round(seconds))   # it knows whole ones only
+def bench_work(work, size, seconds, a_second):
     words = ["--rw", work.rw, "--bs", str(work.bytes), "--depth", str(work.depth),
-             "--state", work.state, "--size", str(size >> 20), "--zeroing",
-             "--seconds", "0" if goes_to_each_block(work) else str(seconds)]
-    if work.flushes:
-        words.append("--flush")
-    return words
+             "--state", work.state, "--size", str(size >> 20), "--zeroing"]
+    words += ["--flush"] if work.flushes else []
+    if goes_to_each_block(work):
+        return words + ["--seconds", "0"]
+    return words + ["--operations", str(how_many(work, seconds, a_second))]
