@@ -337,6 +337,24 @@ int tpi_channel_arm(struct tpi_channel *channel)
 	return channel->device->ops.arm(channel->handle);
 }
 
+bool tpi_channel_can_sleep(const struct tpi_channel *channel)
+{
+	return channel->device->identity.sleep;
+}
+
+int tpi_channel_prepare_sleep(struct tpi_channel *channel)
+{
+	if (!tpi_fifo_empty(&channel->ended))
+		return 1;
+
+	return channel->device->identity.prepare_sleep(channel->handle);
+}
+
+void tpi_channel_sleep(struct tpi_channel *channel, uint64_t timeout_ns)
+{
+	channel->device->identity.sleep(channel->handle, timeout_ns);
+}
+
 unsigned tpi_channel_in_flight(const struct tpi_channel *channel)
 {
 	return channel->nr_in_flight;

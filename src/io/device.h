@@ -16,8 +16,9 @@
 
 /*---------------------------- identity and claims --------------------------*/
 
-/* What the ops tables of our own devices have besides: who they are, and a
- * lock that other processes see.  NULL functions: marked in memory only. */
+/* What the ops tables of our own devices have besides: who they are, a lock
+ * that other processes see, and a way to sleep.  NULL lock: marked in memory
+ * only. */
 struct tpi_device_identity {
 	/* Two handles of one file or disk have the same (B-BAD-2). */
 	enum tpi_device_kind {
@@ -29,6 +30,11 @@ struct tpi_device_identity {
 	const char *name;                           /* for messages; copied */
 	int (*lock)(void *context, bool exclusive); /* -EBUSY */
 	void (*unlock)(void *context);
+
+	/* See tpi_channel_prepare_sleep() and tpi_channel_sleep(); both or
+	 * neither. */
+	int (*prepare_sleep)(void *channel);
+	void (*sleep)(void *channel, uint64_t timeout_ns);
 };
 
 /* Like tp_device_new_async; NULL identity: the handle itself. */
@@ -80,6 +86,17 @@ void tpi_channel_kick(struct tpi_channel *channel);
 
 unsigned tpi_channel_poll(struct tpi_channel *channel, unsigned max);
 int tpi_channel_arm(struct tpi_channel *channel);
+
+/*
+ * Some devices can be slept on, which takes fewer system calls than a signal on
+ * the eventfd.  Prepare as one would arm, with the same result; the sleep then
+ * ends when a request has ended, when the eventfd is readable, after
+ * @timeout_ns (UINT64_MAX: never), or for nothing.  Other threads may use the
+ * channel meanwhile, so that no lock of theirs is to be held.
+ */
+bool tpi_channel_can_sleep(const struct tpi_channel *channel);
+int tpi_channel_prepare_sleep(struct tpi_channel *channel);
+void tpi_channel_sleep(struct tpi_channel *channel, uint64_t timeout_ns);
 
 /* How many requests are with it. */
 unsigned tpi_channel_in_flight(const struct tpi_channel *channel);

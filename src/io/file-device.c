@@ -84,12 +84,13 @@ void tpi_file_use_threads(struct tp_device_async_ops *ops)
 }
 
 static int use_engine(struct tp_device_async_ops *ops,
+		      struct tpi_device_identity *identity,
 		      enum tp_file_engine engine)
 {
 	int r = -EOPNOTSUPP;
 
 	if (engine != TP_FILE_ENGINE_THREADS)
-		r = tpi_file_use_uring(ops);
+		r = tpi_file_use_uring(ops, identity);
 	if (!r)
 		return 0;
 	if (engine == TP_FILE_ENGINE_URING)
@@ -200,14 +201,14 @@ static int file_init(struct tpi_file *file, const char *path,
 	r = tpi_file_ask_limits(file, &ops);
 	if (r)
 		return r;
-	r = use_engine(&ops, options->engine);
+	identity = identity_of(file, path);
+	r = use_engine(&ops, &identity, options->engine);
 	if (r)
 		return r;
 	r = tpi_workers_new(options->nr_threads, tpi_file_work, file,
 			    &file->workers);
 	if (r)
 		return r;
-	identity = identity_of(file, path);
 
 	return tpi_device_new(&ops, file, &identity, device);
 }

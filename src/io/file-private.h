@@ -35,6 +35,7 @@ int tpi_file_work(void *context, const struct tp_device_request *request);
  * a sentence, where the kernel or this build has none.
  */
 void tpi_file_use_threads(struct tp_device_async_ops *ops);
-int tpi_file_use_uring(struct tp_device_async_ops *ops);
+int tpi_file_use_uring(struct tp_device_async_ops *ops,
+		       struct tpi_device_identity *identity);
 
 #endif

@@ -6,7 +6,9 @@
  * cannot do on every kernel (discards and zeroes of block devices) goes to a
  * channel of worker threads, which kick, poll and arm serve besides.
  *
- * The ring signals the eventfd only between arm and the next poll.
+ * The ring signals the eventfd only between arm and the next poll.  Who sleeps
+ * on the channel instead sleeps in the kernel's wait for the ring, where a poll
+ * of the eventfd is pending for the signals of others.
  */
 #include "config.h"
 #include "io/file-private.h"
@@ -14,6 +16,7 @@
 #ifdef HAVE_LIBURING
 
 #include <liburing.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/uio.h>
@@ -35,10 +38,12 @@ enum { ROOM_DONE = TPI_ROOM_FREE };
 
 struct uring_channel {
 	const struct tpi_file *file;
+	int event_fd;
 	struct io_uring ring;
 	struct tpi_request_fifo waiting; /* to be put into the ring */
 	void *workers;                   /* a channel of theirs */
 	bool armed;
+	bool is_watching; /* a poll of the eventfd is in the ring */
 };
 
 static uint64_t bytes_done(const struct tp_device_request *request)
@@ -153,6 +158,10 @@ static unsigned reap_one(struct uring_channel *channel,
 	int result = cqe->res, status;
 
 	io_uring_cqe_seen(&channel->ring, cqe);
+	if (!request) {
+		channel->is_watching = false;
+		return 0;
+	}
 	if (!has_ended(request, result, &status)) {
 		tpi_fifo_push(&channel->waiting, request, 0);
 		return 0;
@@ -208,6 +217,7 @@ static int channel_init(struct uring_channel *channel,
 	int r;
 
 	channel->file = file;
+	channel->event_fd = event_fd;
 	r = ring_init(&channel->ring, event_fd);
 	if (r)
 		return r;
@@ -278,6 +288,13 @@ static unsigned uring_poll(void *handle, unsigned max)
 	return nr + tpi_workers_poll(channel->workers, max - nr);
 }
 
+static bool has_ended_already(const struct uring_channel *channel)
+{
+	return is_behind(channel) || io_uring_cq_ready(&channel->ring) ||
+	       io_uring_cq_has_overflow(&channel->ring) ||
+	       tpi_workers_arm(channel->workers);
+}
+
 /*
  * The fence stands between our telling the kernel that we want a signal and
  * our looking once more for what ended before it knew.
@@ -291,9 +308,50 @@ static int uring_arm(void *handle)
 	set_armed(channel, true);
 	atomic_thread_fence(memory_order_seq_cst);
 
-	return is_behind(channel) || io_uring_cq_ready(&channel->ring) ||
-	       io_uring_cq_has_overflow(&channel->ring) ||
-	       tpi_workers_arm(channel->workers);
+	return has_ended_already(channel);
+}
+
+/*---------------------------- sleeping in the ring -------------------------*/
+
+/* It has no request; what it tells ends a sleep, and no more. */
+static void watch_eventfd(struct uring_channel *channel)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&channel->ring);
+
+	if (!sqe)
+		return;
+	io_uring_prep_poll_add(sqe, channel->event_fd, POLLIN);
+	io_uring_sqe_set_data(sqe, NULL);
+	channel->is_watching = true;
+}
+
+static int uring_prepare_sleep(void *handle)
+{
+	struct uring_channel *channel = handle;
+
+	if (!channel->is_watching)
+		watch_eventfd(channel);
+	if (is_behind(channel))
+		start_waiting(channel);
+
+	return !channel->is_watching || has_ended_already(channel);
+}
+
+/* Of the ring only its descriptor is used, as others may reap meanwhile. */
+static void uring_sleep(void *handle, uint64_t timeout_ns)
+{
+	struct uring_channel *channel = handle;
+	struct __kernel_timespec timeout = {
+		.tv_sec = (long long)(timeout_ns / 1000000000u),
+		.tv_nsec = (long long)(timeout_ns % 1000000000u),
+	};
+	struct io_uring_getevents_arg arg = {
+		.ts = timeout_ns == UINT64_MAX ? 0 : (uintptr_t)&timeout,
+	};
+
+	io_uring_enter2((unsigned)channel->ring.ring_fd, 0, 1,
+			IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
+			(sigset_t *)&arg, sizeof(arg));
 }
 
 /*---------------------------- is it there? ---------------------------------*/
@@ -312,7 +370,8 @@ static int ask_kernel(void)
 	return params.features & IORING_FEAT_NATIVE_WORKERS ? 0 : -ENOSYS;
 }
 
-int tpi_file_use_uring(struct tp_device_async_ops *ops)
+int tpi_file_use_uring(struct tp_device_async_ops *ops,
+		       struct tpi_device_identity *identity)
 {
 	int r = ask_kernel();
 
@@ -328,13 +387,16 @@ int tpi_file_use_uring(struct tp_device_async_ops *ops)
 	ops->kick = uring_kick;
 	ops->poll = uring_poll;
 	ops->arm = uring_arm;
+	identity->prepare_sleep = uring_prepare_sleep;
+	identity->sleep = uring_sleep;
 
 	return 0;
 }
 
 #else
 
-int tpi_file_use_uring(struct tp_device_async_ops *ops)
+int tpi_file_use_uring(struct tp_device_async_ops *ops,
+		       struct tpi_device_identity *identity)
 {
 	return -EOPNOTSUPP;
 }

@@ -654,55 +654,69 @@ static int reap(struct tp_queue *queue, unsigned max)
 	return (int)nr;
 }
 
-/* Ask for a signal; true if something has ended meanwhile. */
-static bool watch(struct tp_queue *queue)
+/* Ask for a signal, by @arm; true if something has ended meanwhile. */
+static bool watch(struct tp_queue *queue, int (*arm)(struct tpi_channel *))
 {
 	bool ended;
 
-	queue->watched = true;
 	atomic_store(&queue->armed, true);
 	pthread_mutex_lock(&queue->port.lock);
 	ended = atomic_load(&queue->ended) || queue->port.ended ||
-		tpi_channel_arm(queue->port.channel);
+		arm(queue->port.channel);
 	pthread_mutex_unlock(&queue->port.lock);
 
 	return ended;
 }
 
-static void unwatch(struct tp_queue *queue)
+/* It only says that there may be something. */
+static void clear_signal(struct tp_queue *queue)
 {
 	uint64_t count;
 
-	queue->watched = false;
-	atomic_store(&queue->armed, false);
-
-	/* It only says that there may be something. */
 	if (read(queue->event_fd, &count, sizeof(count)) < 0)
 		return;
 }
 
-int tp_queue_poll(struct tp_queue *queue, unsigned max)
+static void unwatch(struct tp_queue *queue)
 {
-	int nr;
+	queue->watched = false;
+	atomic_store(&queue->armed, false);
+	clear_signal(queue);
+}
 
+static int check_reaper(const struct tp_queue *queue)
+{
 	if (!queue)
 		return tpi_error(-EINVAL, "no queue was given");
 	if (queue->in_end_io)
 		return tpi_error(-EDEADLK, "a queue was polled from within an "
 					   "end_io of its own");
+
+	return 0;
+}
+
+int tp_queue_poll(struct tp_queue *queue, unsigned max)
+{
+	int nr = check_reaper(queue);
+
+	if (nr)
+		return nr;
 	nr = reap(queue, max);
 
-	/* What has ended may be only a part of a bio.  No signal was promised
-	 * for the rest of it, then: ask again. */
-	while (!nr && !queue->watched && watch(queue)) {
+	/* A poll withdraws the signal that was asked for before; and what has
+	 * ended may be only a part of a bio.  Ask, and ask again. */
+	while (!nr && watch(queue, tpi_channel_arm)) {
+		queue->watched = true;
 		nr = reap(queue, max);
-		queue->watched = nr;
 	}
+	queue->watched |= !nr;
 	if (nr && queue->watched)
 		unwatch(queue);
 
 	return nr;
 }
+
+/*---------------------------- waiting --------------------------------------*/
 
 /* Host-driven, time is the host's. */
 static uint64_t now_ns(const struct tp_queue *queue)
@@ -716,43 +730,103 @@ static uint64_t now_ns(const struct tp_queue *queue)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static void wait_asleep(struct tp_queue *queue, uint64_t deadline)
+static void sleep_on_fd(struct tp_queue *queue, uint64_t timeout_ns)
 {
 	struct pollfd fd = { .fd = queue->event_fd, .events = POLLIN };
-	uint64_t now = now_ns(queue), ns = 0;
 	struct timespec timeout;
 
-	if (deadline > now)
-		ns = deadline - now;
-	timeout.tv_sec = (time_t)(ns / 1000000000u);
-	timeout.tv_nsec = (long)(ns % 1000000000u);
-	ppoll(&fd, 1, deadline == UINT64_MAX ? NULL : &timeout, NULL);
+	timeout.tv_sec = (time_t)(timeout_ns / 1000000000u);
+	timeout.tv_nsec = (long)(timeout_ns % 1000000000u);
+	ppoll(&fd, 1, timeout_ns == UINT64_MAX ? NULL : &timeout, NULL);
+}
+
+static uint64_t time_left(const struct tp_queue *queue, uint64_t deadline)
+{
+	uint64_t now;
+
+	if (deadline == UINT64_MAX)
+		return UINT64_MAX;
+	now = now_ns(queue);
+
+	return deadline > now ? deadline - now : 0;
+}
+
+/* Whoever gives a signal takes back that one was asked for; only the device
+ * does not, which gives none to who sleeps on it. */
+static void wait_asleep(struct tp_queue *queue, uint64_t deadline)
+{
+	struct tpi_channel *channel = queue->port.channel;
+	uint64_t timeout_ns = time_left(queue, deadline);
+	bool in_channel = tpi_channel_can_sleep(channel);
+
+	if (watch(queue,
+		  in_channel ? tpi_channel_prepare_sleep : tpi_channel_arm))
+		return;
+	if (in_channel)
+		tpi_channel_sleep(channel, timeout_ns);
+	else
+		sleep_on_fd(queue, timeout_ns);
+	if (!atomic_exchange(&queue->armed, false) || !in_channel)
+		clear_signal(queue);
+}
+
+static int wait_for(struct tp_queue *queue, unsigned min, uint64_t deadline)
+{
+	unsigned nr = 0;
+	bool slept = false;
+
+	for (;;) {
+		int r = reap(queue, 0);
+
+		nr += (unsigned)r;
+		if (nr >= min || !queue->nr_unreaped ||
+		    (deadline != UINT64_MAX && now_ns(queue) >= deadline))
+			break;
+
+		/* For nothing: by a signal that is still there? */
+		if (!r && slept)
+			clear_signal(queue);
+		wait_asleep(queue, deadline);
+		slept = true;
+	}
+	if (slept)
+		atomic_store(&queue->armed, false);
+
+	return (int)nr;
+}
+
+static int wait_host_driven(struct tp_queue *queue, unsigned min,
+			    uint64_t deadline)
+{
+	unsigned nr = 0;
+
+	for (;;) {
+		int r = tp_queue_poll(queue, 0);
+
+		nr += (unsigned)r;
+		if (nr >= min || !queue->nr_unreaped ||
+		    (deadline != UINT64_MAX && now_ns(queue) >= deadline))
+			return (int)nr;
+
+		/* Only what came back with nothing has asked for a signal. */
+		if (!r)
+			tpi_loop_run_beside(&queue->pool->loop, queue->event_fd,
+					    deadline);
+	}
 }
 
 int tp_queue_wait(struct tp_queue *queue, unsigned min, int timeout_ms)
 {
 	uint64_t deadline = UINT64_MAX;
-	unsigned nr = 0;
+	int r = check_reaper(queue);
 
-	if (!queue)
-		return tpi_error(-EINVAL, "no queue was given");
+	if (r)
+		return r;
 	if (timeout_ms >= 0)
 		deadline = now_ns(queue) + (uint64_t)timeout_ms * 1000000u;
-	for (;;) {
-		int r = tp_queue_poll(queue, 0);
 
-		if (r < 0)
-			return r;
-		nr += (unsigned)r;
-		if (nr >= min || !queue->nr_unreaped ||
-		    (deadline != UINT64_MAX && now_ns(queue) >= deadline))
-			return (int)nr;
-		if (queue->pool->host_driven)
-			tpi_loop_run_beside(&queue->pool->loop, queue->event_fd,
-					    deadline);
-		else if (!r)
-			wait_asleep(queue, deadline);
-	}
+	return queue->pool->host_driven ? wait_host_driven(queue, min, deadline)
+					: wait_for(queue, min, deadline);
 }
 
 int tp_queue_fd(struct tp_queue *queue)

@@ -1,9 +1,11 @@
 /*
  * What every device must do, run on every kind of device, threaded and inline.
  */
+#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <thinpool/simulator.h>
 #include <unistd.h>
 
@@ -597,6 +599,76 @@ START_TEST(test_no_wake_up_is_lost)
 }
 END_TEST
 
+static void sleep_on_channel(void)
+{
+	tpi_channel_kick(channel.channel);
+	if (!tpi_channel_poll(channel.channel, UINT_MAX) &&
+	    !tpi_channel_prepare_sleep(channel.channel))
+		tpi_channel_sleep(channel.channel, UINT64_MAX);
+}
+
+/* The same, asleep on the channel itself where the device can be slept on. */
+START_TEST(test_no_wake_up_is_lost_by_who_sleeps_on_the_channel)
+{
+	struct flight flights[4];
+
+	if (!open_world(_i))
+		return;
+	for (unsigned round = 0;
+	     round < 500 && tpi_channel_can_sleep(channel.channel); round++) {
+		enum tp_op op = round % 7 == 6 ? TP_WRITE_ZEROES
+				: round % 2    ? TP_WRITE
+					       : TP_READ;
+		unsigned nr = 1 + round % 4, nr_ended = 0;
+
+		for (unsigned i = 0; i < nr; i++) {
+			flights[i].nr_ended = &nr_ended;
+			launch(channel.channel, &flights[i], op,
+			       buffer + i * BLOCK_BYTES, i * BLOCK_BYTES);
+		}
+		while (nr_ended < nr)
+			sleep_on_channel();
+		if (op == TP_WRITE_ZEROES)
+			eventfd_read(channel.event_fd, &(eventfd_t){ 0 });
+	}
+	close_world();
+}
+END_TEST
+
+static void *signal_soon(void *context)
+{
+	usleep(1000);
+	eventfd_write(channel.event_fd, 1);
+
+	return NULL;
+}
+
+/* What a queue's other bios end by wakes it too, and so does time. */
+START_TEST(test_a_sleep_on_the_channel_ends_by_a_signal_and_by_time)
+{
+	pthread_t thread;
+
+	if (!open_world(_i))
+		return;
+	for (unsigned round = 0;
+	     round < 3 && tpi_channel_can_sleep(channel.channel); round++) {
+		eventfd_t count = 0;
+
+		ck_assert_int_eq(
+			pthread_create(&thread, NULL, signal_soon, NULL), 0);
+		while (eventfd_read(channel.event_fd, &count))
+			sleep_on_channel();
+		ck_assert_uint_eq(count, 1);
+		pthread_join(thread, NULL);
+
+		while (tpi_channel_prepare_sleep(channel.channel))
+			tpi_channel_poll(channel.channel, UINT_MAX);
+		tpi_channel_sleep(channel.channel, 1000000);
+	}
+	close_world();
+}
+END_TEST
+
 static void *use_own_channel(void *context)
 {
 	const uint64_t region = (uintptr_t)context * (1 << 20);
@@ -714,6 +786,8 @@ int main(void)
 		test_what_lies_beyond_the_end_is_refused,
 		test_nothing_is_done_at_once, test_any_number_may_be_in_flight,
 		test_no_wake_up_is_lost,
+		test_no_wake_up_is_lost_by_who_sleeps_on_the_channel,
+		test_a_sleep_on_the_channel_ends_by_a_signal_and_by_time,
 		test_channels_are_used_by_several_threads,
 		test_a_channel_may_be_handed_to_another_thread,
 		test_limits_are_told);

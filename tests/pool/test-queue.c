@@ -525,6 +525,7 @@ static unsigned halves_poll(void *context, unsigned max)
 	struct tp_device_request *request;
 	unsigned nr = 0;
 
+	halves.watched = false;
 	while (nr < max && channel->nr && may_end(channel->requests[0])) {
 		request = channel->requests[0];
 		channel->nr--;
@@ -565,6 +566,49 @@ static const struct tp_device_async_ops halves_ops = {
 	.arm = halves_arm,           .size = halves_size,
 };
 
+static struct {
+	struct tp_device *metadata, *data;
+	struct tp_pool *pool;
+	struct tp_thin *thin;
+	struct tp_queue *queue;
+	char buffer[2 * 65536];
+} of_halves;
+
+/* A read of the whole of the thin is two requests, for its blocks lie the other
+ * way round. */
+static void begin_halves(void)
+{
+	struct tp_thin_options options = TP_THIN_OPTIONS_INIT;
+	char *buffer = of_halves.buffer;
+
+	memset(&halves, 0, sizeof(halves));
+	ck_ok(tp_device_open_memory(4 << 20, &of_halves.metadata));
+	ck_ok(tp_device_new_async(&halves_ops, NULL, &of_halves.data));
+	ck_ok(tp_pool_format(of_halves.metadata, of_halves.data, NULL));
+	ck_ok(tp_pool_open(of_halves.metadata, of_halves.data, NULL,
+			   &of_halves.pool));
+	ck_ok(tp_pool_create_thin(of_halves.pool, 0));
+	options.size = sizeof(of_halves.buffer);
+	ck_ok(tp_thin_open(of_halves.pool, 0, &options, &of_halves.thin));
+	ck_ok(tp_thin_write(of_halves.thin, buffer, 65536, 65536, 0));
+	ck_ok(tp_thin_write(of_halves.thin, buffer, 65536, 0, 0));
+	ck_ok(tp_thin_read(of_halves.thin, buffer, sizeof(of_halves.buffer),
+			   0));
+	ck_assert_uint_eq(halves.nr_reads, 2);
+	halves.holds_reads = true;
+	ck_ok(tp_queue_create(of_halves.pool, 1, &of_halves.queue));
+}
+
+static void end_halves(void)
+{
+	halves.holds_reads = false;
+	tp_queue_destroy(of_halves.queue);
+	ck_ok(tp_thin_close(of_halves.thin));
+	ck_ok(tp_pool_close(of_halves.pool));
+	tp_device_unref(of_halves.data);
+	tp_device_unref(of_halves.metadata);
+}
+
 /*
  * A bio of two requests, of which one ends just when the queue asks for a
  * signal: then there is something to poll, but nothing to reap, and the queue
@@ -573,43 +617,39 @@ static const struct tp_device_async_ops halves_ops = {
  */
 START_TEST(test_a_bio_that_ends_by_halves_is_heard_of)
 {
-	struct tp_thin_options options = TP_THIN_OPTIONS_INIT;
-	static char buffer[2 * 65536];
-	struct tp_device *metadata, *data;
-	struct tp_queue *queue;
-	struct tp_thin *thin;
-	struct tp_pool *pool;
 	struct io io;
 
-	memset(&halves, 0, sizeof(halves));
-	ck_ok(tp_device_open_memory(4 << 20, &metadata));
-	ck_ok(tp_device_new_async(&halves_ops, NULL, &data));
-	ck_ok(tp_pool_format(metadata, data, NULL));
-	ck_ok(tp_pool_open(metadata, data, NULL, &pool));
-	ck_ok(tp_pool_create_thin(pool, 0));
-	options.size = sizeof(buffer);
-	ck_ok(tp_thin_open(pool, 0, &options, &thin));
-	ck_ok(tp_thin_write(thin, buffer, 65536, 65536, 0));
-	ck_ok(tp_thin_write(thin, buffer, 65536, 0, 0));
-	ck_ok(tp_thin_read(thin, buffer, sizeof(buffer), 0));
-	ck_assert_uint_eq(halves.nr_reads, 2);
-
-	halves.holds_reads = halves.ends_when_asked = true;
-	ck_ok(tp_queue_create(pool, 1, &queue));
-	io_init(&io, TP_READ, buffer, 0, sizeof(buffer), 0);
-	io_submit(&io, queue, thin);
-	ck_assert_int_eq(tp_queue_poll(queue, 0), 0);
+	begin_halves();
+	halves.ends_when_asked = true;
+	io_init(&io, TP_READ, of_halves.buffer, 0, sizeof(of_halves.buffer), 0);
+	io_submit(&io, of_halves.queue, of_halves.thin);
+	ck_assert_int_eq(tp_queue_poll(of_halves.queue, 0), 0);
 	ck_assert_uint_eq(halves.nr_reads, 3);
 	ck_assert(halves.watched);
 
 	halves.nr_ending = 1;
-	ck_assert_int_eq(tp_queue_poll(queue, 0), 1);
-	halves.holds_reads = false;
-	tp_queue_destroy(queue);
-	ck_ok(tp_thin_close(thin));
-	ck_ok(tp_pool_close(pool));
-	tp_device_unref(data);
-	tp_device_unref(metadata);
+	ck_assert_int_eq(tp_queue_poll(of_halves.queue, 0), 1);
+	end_halves();
+}
+END_TEST
+
+/* A device may take a poll for the end of the sleep that it was to end: who has
+ * polled in vain sleeps again, and has to be woken. */
+START_TEST(test_a_poll_in_vain_asks_for_the_signal_again)
+{
+	struct io io;
+
+	begin_halves();
+	io_init(&io, TP_READ, of_halves.buffer, 0, sizeof(of_halves.buffer), 0);
+	io_submit(&io, of_halves.queue, of_halves.thin);
+	for (unsigned i = 0; i < 3; i++) {
+		ck_assert_int_eq(tp_queue_poll(of_halves.queue, 0), 0);
+		ck_assert(halves.watched);
+	}
+
+	halves.nr_ending = 2;
+	ck_assert_int_eq(tp_queue_poll(of_halves.queue, 0), 1);
+	end_halves();
 }
 END_TEST
 
@@ -659,5 +699,6 @@ int main(void)
 		test_a_virtual_clock_drives_the_tick,
 		test_what_a_queue_wrote_is_flushed_after_it_is_gone,
 		test_a_bio_that_ends_by_halves_is_heard_of,
+		test_a_poll_in_vain_asks_for_the_signal_again,
 		test_a_host_that_sleeps_is_woken_though_the_loop_has_polled_for_it);
 }
