@@ -78,8 +78,7 @@ static bool keep_promise(struct tpi_port *port)
 	       !tpi_channel_arm(port->channel);
 }
 
-/* Bios that have ended at the device, and whose host does not look, end here. */
-static void help_ports(struct tp_pool *pool)
+void tpi_ports_help(struct tp_pool *pool)
 {
 	struct tpi_list *entry, *following;
 
@@ -94,6 +93,7 @@ static void help_ports(struct tp_pool *pool)
 			continue;
 		pthread_mutex_lock(&port->lock);
 		tpi_channel_poll(port->channel, UINT32_MAX);
+		tpi_loop_ready_all(&pool->loop, &port->relayed);
 		ended = port->ended || !keep_promise(port);
 		pthread_mutex_unlock(&port->lock);
 		if (ended)
@@ -109,7 +109,7 @@ unsigned tpi_epochs_check(struct tp_pool *pool)
 
 	if (tpi_list_empty(&pool->draining_epochs))
 		return 0;
-	help_ports(pool);
+	tpi_ports_help(pool);
 	tpi_list_init(&now);
 	tpi_list_splice(&now, &pool->draining_epochs);
 	tpi_list_each(entry, following, &now)

@@ -57,6 +57,10 @@ void tpi_epoch_wait(struct tpi_epoch *epoch, struct tpi_grace *grace,
 /* Look at the ports; how many epochs came to their end. */
 unsigned tpi_epochs_check(struct tp_pool *pool);
 
+/* Run loop: what has ended at the device on queues whose hosts do not look ends
+ * here. */
+void tpi_ports_help(struct tp_pool *pool);
+
 static inline unsigned tpi_epoch_parity(const struct tpi_epoch *epoch)
 {
 	return atomic_load_explicit(&epoch->parity, memory_order_acquire) & 1;

@@ -31,7 +31,8 @@ struct flight {
 
 struct tpi_flushes {
 	struct tp_pool *pool;
-	struct tp_device_request request; /* of those asked for */
+	struct tp_device_request request; /* of those asked for, */
+	struct tpi_relay relay;           /* by bios */
 	struct flight flights[TPI_NR_FLUSH_KINDS];
 
 	/* For the next flush, and for the one under way. */
@@ -270,6 +271,34 @@ static void flushed(struct tp_device_request *request, int status)
 	tpi_flush_ended(flushes->pool, TPI_FLUSH_ASKED_FOR, status);
 }
 
+static void relay_flushed(struct tpi_relay *relay, int status)
+{
+	struct tpi_flushes *flushes =
+		tpi_container_of(relay, struct tpi_flushes, relay);
+
+	tpi_flush_ended(flushes->pool, TPI_FLUSH_ASKED_FOR, status);
+}
+
+/* If a bio waits for it, whoever waits for that hears of its end first. */
+static void submit(struct tpi_flushes *flushes)
+{
+	if (tpi_list_empty(&flushes->flushing_bios)) {
+		flushes->request = (struct tp_device_request){
+			.op = TP_FLUSH,
+			.done = flushed,
+		};
+		tpi_channel_submit(flushes->pool->port.channel,
+				   &flushes->request);
+		return;
+	}
+	flushes->relay = (struct tpi_relay){
+		.request.op = TP_FLUSH,
+		.done = relay_flushed,
+	};
+	tpi_port_relay(tpi_bio_of_task(flushes->flushing_bios.next),
+		       &flushes->relay);
+}
+
 static void start(struct tpi_flushes *flushes)
 {
 	struct tp_pool *pool = flushes->pool;
@@ -280,11 +309,7 @@ static void start(struct tpi_flushes *flushes)
 	tpi_list_splice(&flushes->flushing_bios, &flushes->bios);
 	tpi_list_splice(&flushes->flushing_waiters, &flushes->waiters);
 	tpi_flush_began(pool, TPI_FLUSH_ASKED_FOR);
-	flushes->request = (struct tp_device_request){
-		.op = TP_FLUSH,
-		.done = flushed,
-	};
-	tpi_channel_submit(pool->port.channel, &flushes->request);
+	submit(flushes);
 }
 
 void tpi_flush_wait(struct tp_pool *pool, struct tpi_commit_waiter *waiter)

@@ -133,6 +133,7 @@ static struct tp_pool *make_pool(struct tp_device *metadata,
 	tpi_space_init(pool);
 	tpi_epoch_init(&pool->epoch, pool, count_all);
 	tpi_timer_init(&pool->drain_timer, drain_time);
+	tpi_timer_init(&pool->relay_timer, tpi_relays_help);
 
 	return pool;
 }

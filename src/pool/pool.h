@@ -142,6 +142,8 @@ struct tp_pool {
 	struct tpi_list draining_epochs;
 	_Atomic bool is_draining; /* (any) whoever ends a bio wakes the loop */
 	struct tpi_timer drain_timer;
+	unsigned nr_relayed; /* requests of the loop's on queues' ports */
+	struct tpi_timer relay_timer;
 
 	/* Thins. */
 	struct tpi_list thins[TPI_THIN_BUCKETS];

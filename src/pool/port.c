@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "pool/bio.h"
+#include "pool/queue.h"
 
 /*---------------------------- life -----------------------------------------*/
 
@@ -34,6 +35,7 @@ int tpi_port_init(struct tpi_port *port, struct tp_pool *pool,
 	port->ended_tail = &port->ended;
 	tpi_list_init(&port->entry);
 	tpi_list_init(&port->waiting);
+	tpi_list_init(&port->relayed);
 	r = tpi_channel_open(pool->data_device, event_fd, pool->host_driven,
 			     &port->channel);
 	if (!r)
@@ -207,4 +209,76 @@ uint64_t tpi_port_send(struct tpi_port *port, struct tpi_channel *channel,
 	tpi_channel_submit(channel, &fragment->request);
 
 	return fragment->request.length;
+}
+
+/*---------------------------- relays ---------------------------------------*/
+
+/* Hosts are expected to reap sooner. */
+#define RELAY_HELP_NS 10000000u
+
+static void relay_run(struct tpi_task *task)
+{
+	struct tpi_relay *relay =
+		tpi_container_of(task, struct tpi_relay, task);
+
+	relay->port->pool->nr_relayed--;
+	relay->done(relay, relay->status);
+}
+
+/* Whoever polls a queue's port holds its lock, and hands over what is here. */
+static void relay_ended(struct tp_device_request *request, int status)
+{
+	struct tpi_relay *relay =
+		tpi_container_of(request, struct tpi_relay, request);
+	struct tpi_port *port = relay->port;
+
+	relay->status = status;
+	if (port->queue)
+		tpi_list_add_tail(&port->relayed, &relay->task.entry);
+	else
+		relay_run(&relay->task);
+}
+
+static struct tpi_port *relay_port(const struct tp_bio *bio)
+{
+	struct tp_pool *pool = tpi_const_bio(bio)->thin->pool;
+	struct tpi_port *port = &tpi_const_bio(bio)->queue->port;
+
+	return !pool->host_driven && tpi_channel_can_sleep(port->channel)
+		       ? port
+		       : &pool->port;
+}
+
+void tpi_port_relay(struct tp_bio *bio, struct tpi_relay *relay)
+{
+	struct tpi_port *port = relay_port(bio);
+	struct tp_pool *pool = port->pool;
+
+	tpi_task_init(&relay->task, relay_run);
+	relay->port = port;
+	relay->request.done = relay_ended;
+	pool->nr_relayed++;
+	if (!port->queue) {
+		tpi_channel_submit(port->channel, &relay->request);
+		return;
+	}
+	pthread_mutex_lock(&port->lock);
+	tpi_channel_submit(port->channel, &relay->request);
+	tpi_channel_kick(port->channel);
+	pthread_mutex_unlock(&port->lock);
+	if (tpi_list_empty(&pool->relay_timer.entry))
+		tpi_timer_set(&pool->loop, &pool->relay_timer,
+			      tpi_loop_now(&pool->loop) + RELAY_HELP_NS);
+}
+
+void tpi_relays_help(struct tpi_timer *timer)
+{
+	struct tp_pool *pool =
+		tpi_container_of(timer, struct tp_pool, relay_timer);
+
+	if (!pool->nr_relayed)
+		return;
+	tpi_ports_help(pool);
+	tpi_timer_set(&pool->loop, timer,
+		      tpi_loop_now(&pool->loop) + RELAY_HELP_NS);
 }

@@ -62,6 +62,20 @@ struct tpi_spare_fragment {
 	struct iovec iov[TPI_FRAGMENT_IOVECS];
 };
 
+/*
+ * A request of the run loop's on behalf of a bio, sent by the port of the bio's
+ * queue where that can be slept on.  So its owner hears of the end, who waits
+ * for the bio, and goes on with it as the loop's helper; through the loop's own
+ * port its thread would have to wake up first, and then wake the owner.
+ */
+struct tpi_relay {
+	struct tp_device_request request;
+	struct tpi_task task; /* of the loop, when it has ended */
+	struct tpi_port *port;
+	int status;
+	void (*done)(struct tpi_relay *relay, int status); /* on the loop */
+};
+
 struct tpi_port {
 	pthread_mutex_t lock;
 	struct tp_pool *pool;
@@ -73,6 +87,7 @@ struct tpi_port {
 	struct tpi_spare_fragment *spares, *spare_memory;
 	unsigned nr_spares;
 	struct tpi_list waiting; /* run loop: tasks that want a fragment */
+	struct tpi_list relayed; /* tasks of relays that have ended */
 
 	/* Bios that ended here and are to be reaped. */
 	struct tp_bio *ended, **ended_tail;
@@ -99,5 +114,12 @@ struct tpi_thin_section *tpi_port_find_section(const struct tpi_port *port,
 uint64_t tpi_port_send(struct tpi_port *port, struct tpi_channel *channel,
 		       struct tp_bio *bio, struct tpi_thin_section *section,
 		       uint64_t from, uint64_t to, uint64_t offset);
+
+/* On the loop: send relay->request, on behalf of a bio that does not end before
+ * relay->done was called. */
+void tpi_port_relay(struct tp_bio *bio, struct tpi_relay *relay);
+
+/* A host that does not reap is helped when this timer says so. */
+void tpi_relays_help(struct tpi_timer *timer);
 
 #endif

@@ -586,6 +586,23 @@ static void collect_from_loop(struct tp_queue *queue)
 	}
 }
 
+/* What the loop has sent by this port goes on there, by help of ours if need
+ * be; the port's lock is let go of meanwhile. */
+static void hand_over_relayed(struct tp_queue *queue)
+{
+	struct tpi_port *port = &queue->port;
+	struct tpi_list relayed, *entry;
+
+	tpi_list_init(&relayed);
+	tpi_list_splice(&relayed, &port->relayed);
+	pthread_mutex_unlock(&port->lock);
+	while ((entry = tpi_list_pop(&relayed)))
+		tpi_loop_post_and_help(&queue->pool->loop,
+				       tpi_container_of(entry, struct tpi_task,
+							entry));
+	pthread_mutex_lock(&port->lock);
+}
+
 /* All that have ended up to now, first first. */
 static struct tp_bio *take_ended(struct tp_queue *queue)
 {
@@ -594,6 +611,8 @@ static struct tp_bio *take_ended(struct tp_queue *queue)
 
 	pthread_mutex_lock(&port->lock);
 	tpi_channel_poll(port->channel, UINT32_MAX);
+	if (!tpi_list_empty(&port->relayed))
+		hand_over_relayed(queue);
 	if (atomic_load_explicit(&queue->ended, memory_order_relaxed))
 		collect_from_loop(queue);
 	first = port->ended;
