@@ -46,12 +46,13 @@ static uint64_t free_around(const struct tpi_data_space_map *map,
 	       ~tpi_sparse_set_word(&map->withheld, block - block % 64);
 }
 
-/* How many blocks from @begin on, up to @end, are free and not withheld. */
+/* How many blocks from @begin on, which is one of them, up to @end, are free and
+ * not withheld. */
 static tp_dblock length_from(const struct tpi_data_space_map *map,
 			     const struct tpi_disk_bitmap *bitmap,
 			     tp_dblock begin, tp_dblock end)
 {
-	tp_dblock at = begin;
+	tp_dblock at = begin + 1;
 
 	while (at < end) {
 		uint64_t busy = ~free_around(map, bitmap, at) >> (at % 64);
