@@ -10,15 +10,10 @@
 
 /*---------------------------- in order -------------------------------------*/
 
-static int check_view(struct tpi_check *check, struct tpi_check_view *view,
-		      struct tpi_counters *counts)
+static int check_view(struct tpi_check *check, struct tpi_check_view *view)
 {
 	int r;
 
-	r = tpi_counters_init(counts, check->data.nr_blocks);
-	if (r)
-		return r;
-	check->counting = counts;
 	r = tpi_thins_verify(check, view);
 	if (!r)
 		r = tpi_sharing_verify(check, view);
@@ -33,7 +28,7 @@ static int check_held_view(struct tpi_check *check)
 	if (r || !check->held.there)
 		return r;
 
-	return check_view(check, &check->held, &check->held_counts);
+	return check_view(check, &check->held);
 }
 
 /* Without the mappings, counts that seem too high are to be expected. */
@@ -52,11 +47,13 @@ static int check_all(struct tpi_check *check)
 {
 	int r;
 
-	r = tpi_maps_load(check, &check->data);
+	r = tpi_counters_init(&check->counts, check->data.nr_blocks);
+	if (!r)
+		r = tpi_maps_load(check, &check->data);
 	if (!r)
 		r = tpi_maps_load(check, &check->metadata);
 	if (!r)
-		r = check_view(check, &check->live, &check->live_counts);
+		r = check_view(check, &check->live);
 	if (!r)
 		r = check_held_view(check);
 	if (r)
@@ -71,6 +68,8 @@ static int check_all(struct tpi_check *check)
 
 static int make_blocks(struct tpi_check *check)
 {
+	int r;
+
 	check->blocks = calloc(check->end + 1, sizeof(*check->blocks));
 	if (!check->blocks)
 		return -ENOMEM;
@@ -81,8 +80,9 @@ static int make_blocks(struct tpi_check *check)
 		.visit = TPI_VISITED,
 	};
 	check->blocks_total = tpi_min(check->metadata.nr_allocated, check->end);
+	r = tpi_frontier_init(&check->frontier, check->end);
 
-	return 0;
+	return r ? r : tpi_frontier_init(&check->round, check->end);
 }
 
 static int run(struct tpi_check *check)
@@ -143,6 +143,8 @@ static int begin(struct tpi_check *check)
 	check->data.is_data = true;
 	check->metadata.name = "metadata";
 	check->held.held = true;
+	pthread_mutex_init(&check->problems_lock, NULL);
+	tpi_block_table_init(&check->problems, sizeof(struct tpi_problem *));
 	if (posix_memalign((void **)&check->live.superblock, TPI_MBLOCK_BYTES,
 			   TPI_MBLOCK_BYTES)) {
 		check->live.superblock = NULL;
@@ -155,31 +157,20 @@ static int begin(struct tpi_check *check)
 	return r;
 }
 
-static void free_block(struct tpi_check_block *block)
-{
-	struct tpi_problem *problem;
-
-	while ((problem = block->problems)) {
-		block->problems = problem->next;
-		free(problem);
-	}
-	free(block->copy);
-}
-
 static void end(struct tpi_check *check)
 {
 	tpi_sweep_destroy(check->sweep);
-	for (tp_mblock i = 0; check->blocks && i < check->end; i++)
-		free_block(&check->blocks[i]);
+	tpi_load_exit(check);
+	tpi_frontier_exit(&check->frontier);
+	tpi_frontier_exit(&check->round);
+	tpi_counters_exit(&check->counts);
 	free(check->blocks);
-	free(check->frontier);
-	tpi_counters_exit(&check->live_counts);
-	tpi_counters_exit(&check->held_counts);
 	tpi_maps_exit(&check->data);
 	tpi_maps_exit(&check->metadata);
 	free(check->live.thins);
 	free(check->held.thins);
 	free(check->live.superblock);
+	pthread_mutex_destroy(&check->problems_lock);
 }
 
 /*---------------------------- the call -------------------------------------*/

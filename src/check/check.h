@@ -17,6 +17,10 @@
  * The two space maps are loaded first: so it is known which data blocks can be
  * counted.  Then the live trees; then those of the metadata snapshot.
  *
+ * Memory is for what must be compared later: 32 bytes for each metadata block,
+ * less than a bit for most data blocks (counters.h), owners of what has several
+ * (met.h), and the nodes above the leaves.  Leaves are looked at and dropped.
+ *
  * Nothing that was read is trusted beyond what has been verified of it.  Every
  * block has one role, that of the first pointer to it; another pointer which
  * takes it for something else is told, and not followed.  So each block is
@@ -25,11 +29,13 @@
 #ifndef TPI_CHECK_CHECK_H
 #define TPI_CHECK_CHECK_H
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <thinpool/check.h>
 
 #include "check/counters.h"
 #include "check/sweep.h"
+#include "space-map/block-table.h"
 #include "btree/node.h"
 #include "pool/mapping.h"
 #include "pool/metadata-internal.h"
@@ -47,25 +53,45 @@ struct tpi_problem {
 	char what[];
 };
 
-/* What is known of a metadata block.  All zero: nothing refers to it. */
+/*
+ * What is known of a metadata block.  All zero: nothing refers to it.
+ *
+ * There is one of these for each block of the device, so it is small; what most
+ * blocks do not have is kept elsewhere.
+ */
 struct tpi_check_block {
 	uint32_t nr_refs; /* metadata-format.md, 7.1 */
-	uint8_t role;     /* enum tp_check_place */
-	uint8_t state, visit;
+	uint32_t index;   /* of a kept block: in check->kept; else the walk's */
+	uint64_t first, last; /* keys beneath a node, if there are any */
+
+	unsigned role : 4;  /* enum tp_check_place */
+	unsigned state : 2; /* enum tpi_check_state */
+	unsigned visit : 2; /* enum tpi_check_visit */
 
 	/* Of a usable node. */
-	bool is_leaf;
-	uint16_t nr;
-	uint8_t height;    /* of a leaf: 0; from here on, once it was visited */
-	bool whole;        /* all beneath was read, and is in order */
-	uint32_t mark;     /* of the last walk that met it */
-	uint32_t index;    /* in an array of that walk's */
-	uint32_t max_time; /* of a mapping leaf's own */
-	uint64_t first, last; /* keys beneath it, if there are any */
-	uint64_t nr_entries;  /* beneath it */
+	bool is_leaf : 1;
+	bool whole : 1;      /* all beneath was read, and is in order */
+	unsigned nr : 9;     /* entries of its own */
+	unsigned height : 5; /* of a leaf: 0; known once it was visited */
 
-	void *copy; /* of all but mapping leaves and bitmaps */
-	struct tpi_problem *problems;
+	/* Of a mapping leaf, for sharing.c. */
+	bool involved : 1; /* has entries that must be looked at */
+	bool lost : 1;     /* could be read before, and cannot any more */
+
+	unsigned max_time : 24; /* of a mapping leaf's own */
+	unsigned mark : 8;      /* of the last walk that met it */
+};
+_Static_assert(sizeof(struct tpi_check_block) == 32, "there are many");
+
+/* A usable block that is needed later, as all are but bitmaps, and leaves of
+ * mappings and of large counts. */
+struct tpi_kept_block {
+	tp_mblock block;
+	uint64_t nr_entries; /* beneath a node */
+	uint32_t index;      /* the walk's */
+
+	/* The block; of a node, without the room that it does not use. */
+	uint64_t copy[];
 };
 
 /*---------------------------- space maps -----------------------------------*/
@@ -86,11 +112,6 @@ struct tpi_check_bitmap {
 	bool figures_wrong;  /* nr_free or the hint is to be set right */
 };
 
-struct tpi_check_overflow {
-	uint64_t block;
-	uint32_t count;
-};
-
 struct tpi_check_map {
 	const char *name; /* "data" */
 	bool is_data;
@@ -100,9 +121,17 @@ struct tpi_check_map {
 
 	size_t nr_bitmaps;
 	struct tpi_check_bitmap *bitmaps;
-	struct tpi_check_overflow *overflow; /* in ascending order */
-	size_t nr_overflow;
-	bool overflow_known;
+
+	/* The overflow tree.  Of blocks that it has, one more than the count
+	 * there; or ODD, and the count is among those that nobody would have.
+	 */
+	struct tpi_counters large;
+	struct tpi_odd_count {
+		uint64_t block; /* may be one that there is not */
+		uint32_t count;
+	} * odd;
+	size_t nr_odd, odd_room;
+	bool overflow_known; /* all of it was read, and is in order */
 };
 
 /*---------------------------- thins ----------------------------------------*/
@@ -137,16 +166,20 @@ struct tpi_check {
 	struct tpi_check_view live, held;
 	tp_mblock end; /* metadata blocks that are there */
 	struct tpi_check_block *blocks;
+	struct tpi_kept_block **kept;
+	size_t nr_kept, kept_room;
 	struct tpi_check_map data, metadata;
 
-	/* References to data blocks: by leaves of the live trees, and by those
-	 * that only the metadata snapshot has. */
-	struct tpi_counters live_counts, held_counts;
-	struct tpi_counters *counting;
+	/* References to data blocks by the leaves that were read so far: those
+	 * of the live trees, then those that only the metadata snapshot has. */
+	struct tpi_counters counts;
 
-	/* Blocks referred to and not read yet. */
-	tp_mblock *frontier;
-	size_t nr_frontier, frontier_room;
+	/* Blocks referred to and not read yet, and those of this round. */
+	struct tpi_frontier frontier, round;
+
+	/* By block, the first of its problems. */
+	pthread_mutex_t problems_lock;
+	struct tpi_block_table problems;
 
 	/* Something could not be read: there may be more references than were
 	 * counted. */
@@ -161,6 +194,20 @@ struct tpi_check {
 	uint32_t nr_walks;
 	atomic_bool out_of_memory;
 };
+
+/* Of a block that is kept. */
+static inline struct tpi_kept_block *
+tpi_check_kept(const struct tpi_check *check,
+	       const struct tpi_check_block *known)
+{
+	return check->kept[known->index];
+}
+
+static inline void *tpi_check_copy(const struct tpi_check *check,
+				   const struct tpi_check_block *known)
+{
+	return tpi_check_kept(check, known)->copy;
+}
 
 static inline bool tpi_check_has(const struct tpi_check *check, unsigned flag)
 {
@@ -207,11 +254,26 @@ int tpi_check_held_superblock(struct tpi_check *check);
 uint32_t tpi_check_leaf_value_size(enum tp_check_place role);
 
 /* A reference to a block that is to be read in @role. */
-int tpi_load_refer(struct tpi_check *check, tp_mblock block,
-		   enum tp_check_place role);
+void tpi_load_refer(struct tpi_check *check, tp_mblock block,
+		    enum tp_check_place role);
+
+/* The same, if the caller sees to it that it is read, should it be the first
+ * reference: true. */
+bool tpi_load_claim(struct tpi_check *check, tp_mblock block,
+		    enum tp_check_place role);
 
 /* Read all that is referred to, and what that refers to. */
 int tpi_load_run(struct tpi_check *check);
+
+/* Add the data blocks of a mapping leaf to @counts: those that exist, and whose
+ * bitmap does.  Any thread. */
+void tpi_load_count(const struct tpi_check *check, struct tpi_counters *counts,
+		    const struct tpi_node *leaf);
+
+/* What is wrong with a block by itself; NULL: nothing. */
+const struct tpi_problem *tpi_load_problems(const struct tpi_check *check,
+					    tp_mblock block);
+void tpi_load_exit(struct tpi_check *check);
 
 /*
  * Follow a pointer, @where->block, to what is in @where->place: the block, if
@@ -225,6 +287,11 @@ struct tpi_check_block *tpi_trees_visit(struct tpi_check *check,
 /* Verify the tree whose root is @where->block, the pointer to it too.  Is all of
  * it there, and in order? */
 bool tpi_trees_verify(struct tpi_check *check, const struct tpi_where *where);
+
+/* How many entries the leaves beneath a usable node have; once it was verified.
+ */
+uint64_t tpi_trees_entries(const struct tpi_check *check,
+			   const struct tpi_check_block *node);
 
 /*
  * Call @each for the usable nodes of a tree, a parent before its children, and
@@ -243,6 +310,11 @@ struct tpi_check_block *tpi_trees_node(const struct tpi_check *check,
 
 /* The blocks of a space map: verify index, bitmaps and overflow tree. */
 int tpi_maps_load(struct tpi_check *check, struct tpi_check_map *map);
+
+/* A leaf of the overflow tree was read; of several counts for a block, that
+ * which comes first is taken. */
+int tpi_maps_take_overflow(struct tpi_check_map *map,
+			   const struct tpi_node *leaf);
 void tpi_maps_exit(struct tpi_check_map *map);
 
 /* Compare with what was counted. */

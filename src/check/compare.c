@@ -32,44 +32,94 @@ uint32_t tpi_maps_wanted(const struct tpi_check *check,
 	if (!map->is_data)
 		return check->blocks[block].nr_refs;
 
-	return tpi_counters_get(&check->live_counts, block) +
-	       tpi_counters_get(&check->held_counts, block);
+	return tpi_counters_get(&check->counts, block);
 }
 
-/* What the map says of a block whose entry in the bitmap is @entry.  *@next:
- * the overflow entry of this block or one after; @known: it has one. */
+/* What the map says of a block whose entry in the bitmap is @entry.  *@known:
+ * the overflow tree has it. */
 static uint32_t stored_count(const struct tpi_check_map *map, uint64_t block,
-			     unsigned entry, size_t *next, bool *known)
+			     unsigned entry, bool *known)
 {
-	while (*next < map->nr_overflow && map->overflow[*next].block < block)
-		++*next;
-	*known = *next < map->nr_overflow &&
-		 map->overflow[*next].block == block;
+	uint32_t large;
 
-	return entry == TPI_LARGE_COUNT && *known ? map->overflow[*next].count
-						  : entry;
+	*known = tpi_maps_large(map, block, &large);
+
+	return entry == TPI_LARGE_COUNT && *known ? large : entry;
 }
 
-static void compare_counts(const struct tpi_check *check,
-			   const struct tpi_check_map *map, size_t i,
-			   const struct tpi_disk_bitmap *data,
-			   struct tpi_check_bitmap *bitmap)
+/* The counts that are wanted of 32 blocks from @block on, as a word of a bitmap;
+ * false: one of them is three or more. */
+static bool wanted_word(const struct tpi_check *check,
+			const struct tpi_check_map *map, uint64_t block,
+			uint64_t *word)
 {
-	size_t next = tpi_maps_find_overflow(map, tpi_maps_begin(i));
-	unsigned nr = tpi_maps_entries(map, i);
+	if (map->is_data && tpi_counters_word(&check->counts, block, word))
+		return true;
+	*word = 0;
+	for (unsigned i = 0; i < 32; i++) {
+		uint64_t count = tpi_maps_wanted(check, map, block + i);
 
-	for (unsigned j = 0; j < nr; j++) {
+		if (count >= TPI_LARGE_COUNT)
+			return false;
+		*word |= (count >> 1 | (count & 1) << 1) << 2 * i;
+	}
+
+	return true;
+}
+
+static void compare_entries(const struct tpi_check *check,
+			    const struct tpi_check_map *map, size_t i,
+			    const struct tpi_disk_bitmap *data, unsigned begin,
+			    unsigned end)
+{
+	struct tpi_check_bitmap *bitmap = &map->bitmaps[i];
+
+	for (unsigned j = begin; j < end; j++) {
 		uint64_t block = tpi_maps_begin(i) + j;
 		uint32_t wanted = tpi_maps_wanted(check, map, block);
 		unsigned entry = tpi_bitmap_get(data, j);
 		bool in_tree;
-		uint32_t stored =
-			stored_count(map, block, entry, &next, &in_tree);
+		uint32_t stored = stored_count(map, block, entry, &in_tree);
 
 		bitmap->nr_wanted += wanted > 0;
 		bitmap->nr_used += entry > 0;
 		bitmap->differs |= stored != wanted ||
 				   in_tree != (entry == TPI_LARGE_COUNT);
+	}
+}
+
+/* Are these 32 counts as they should be, and none of them large? */
+static bool compare_word(const struct tpi_check *check,
+			 const struct tpi_check_map *map, size_t i,
+			 const struct tpi_disk_bitmap *data, unsigned begin)
+{
+	struct tpi_check_bitmap *bitmap = &map->bitmaps[i];
+	uint64_t block = tpi_maps_begin(i) + begin;
+	uint64_t stored = le64_get(data->words[begin / 32]), wanted;
+	unsigned nr;
+
+	if (!tpi_counters_are_zero(&map->large, block) ||
+	    !wanted_word(check, map, block, &wanted) || stored != wanted)
+		return false;
+	nr = (unsigned)__builtin_popcountll(stored);
+	bitmap->nr_wanted += nr;
+	bitmap->nr_used += nr;
+
+	return true;
+}
+
+static void compare_counts(const struct tpi_check *check,
+			   const struct tpi_check_map *map, size_t i,
+			   const struct tpi_disk_bitmap *data)
+{
+	unsigned begin, end, nr = tpi_maps_entries(map, i);
+
+	for (begin = 0; begin < nr; begin = end) {
+		end = begin + 32;
+		if (end <= nr && compare_word(check, map, i, data, begin))
+			continue;
+		end = (unsigned)tpi_min(end, nr);
+		compare_entries(check, map, i, data, begin, end);
 	}
 }
 
@@ -114,7 +164,7 @@ static void sum_up(void *context, tp_mblock block, const void *data, int status)
 		bitmap->nr_hidden = zeroes_before(
 			data,
 			(unsigned)tpi_min(bitmap->hint, TPI_BITMAP_ENTRIES));
-	compare_counts(check, map, i, data, bitmap);
+	compare_counts(check, map, i, data);
 }
 
 /*---------------------------- counts that differ ---------------------------*/
@@ -186,7 +236,6 @@ static void tell_differences(struct tpi_check *check,
 			     const struct tpi_check_map *map, size_t i,
 			     const struct tpi_disk_bitmap *data)
 {
-	size_t next = tpi_maps_find_overflow(map, tpi_maps_begin(i));
 	unsigned nr = tpi_maps_entries(map, i);
 	struct wrong_run run = { 0 };
 
@@ -195,8 +244,7 @@ static void tell_differences(struct tpi_check *check,
 		uint32_t wanted = tpi_maps_wanted(check, map, block);
 		unsigned entry = tpi_bitmap_get(data, j);
 		bool in_tree;
-		uint32_t stored =
-			stored_count(map, block, entry, &next, &in_tree);
+		uint32_t stored = stored_count(map, block, entry, &in_tree);
 
 		check_overflow(check, map, block, entry, in_tree, stored);
 		if (run.end == block && run.stored == stored &&
@@ -320,20 +368,13 @@ static int sum_up_bitmaps(struct tpi_check *check, struct tpi_check_map *map)
 {
 	static const struct tpi_sweep_ops ops = { .examine = sum_up };
 	struct comparing comparing = { check, map };
-	tp_mblock *blocks = calloc(map->nr_bitmaps + 1, sizeof(*blocks));
-	size_t nr = 0;
-	int r;
 
-	if (!blocks)
-		return -ENOMEM;
 	for (size_t i = 0; i < map->nr_bitmaps; i++)
 		if (map->bitmaps[i].usable)
-			blocks[nr++] = map->bitmaps[i].block;
-	tpi_sweep_sort(blocks, nr);
-	r = tpi_sweep_run(check->sweep, blocks, nr, &ops, &comparing);
-	free(blocks);
+			tpi_frontier_add(&check->frontier,
+					 map->bitmaps[i].block);
 
-	return r;
+	return tpi_sweep_run(check->sweep, &check->frontier, &ops, &comparing);
 }
 
 static struct figures add_up(struct tpi_check *check,
@@ -377,13 +418,13 @@ static int check_bitmap(struct tpi_check *check, struct tpi_check_map *map,
 }
 
 /* Keys of blocks that there are not. */
-static void check_overflow_end(struct tpi_check *check,
-			       const struct tpi_check_map *map)
+static void tell_strays(struct tpi_check *check,
+			const struct tpi_check_map *map)
 {
-	for (size_t i = tpi_maps_find_overflow(map, map->nr_blocks);
-	     i < map->nr_overflow; i++)
-		tell_overflow(check, map, map->overflow[i].block,
-			      "has a large count, and does not exist");
+	for (size_t i = 0; i < map->nr_odd; i++)
+		if (map->odd[i].block >= map->nr_blocks)
+			tell_overflow(check, map, map->odd[i].block,
+				      "has a large count, and does not exist");
 }
 
 int tpi_maps_compare(struct tpi_check *check, struct tpi_check_map *map)
@@ -398,7 +439,7 @@ int tpi_maps_compare(struct tpi_check *check, struct tpi_check_map *map)
 	check_allocated(check, map, &figures);
 	for (size_t i = 0; i < map->nr_bitmaps && !r; i++)
 		r = check_bitmap(check, map, i, &figures);
-	check_overflow_end(check, map);
+	tell_strays(check, map);
 
 	return r;
 }

@@ -2,9 +2,14 @@
  * counters.h - how often each data block is referred to, counted by several
  * threads at once.
  *
- * In pages of as many blocks as a bitmap has, each made when the first of its
- * blocks is counted, and only if that was allowed: so the memory taken is
+ * In pages, of which a bitmap has fifteen.  A page takes memory when the first
+ * of its blocks is counted, and only if that was allowed: so what is taken is
  * bounded by the bitmaps that there are, not by what mappings say.
+ *
+ * Most blocks are referred to once, and most lie among others that are.  So the
+ * entries of a page are as narrow as its largest count allows, at first a bit;
+ * and when no block of a page is left out any more, one is taken from each
+ * entry and noted for all of them, which may leave nothing to be kept of each.
  */
 #ifndef TPI_CHECK_COUNTERS_H
 #define TPI_CHECK_COUNTERS_H
@@ -13,8 +18,20 @@
 
 #include "space-map/bitmap.h"
 
+#define TPI_COUNTERS_PAGE (TPI_BITMAP_ENTRIES / 15)
+_Static_assert(TPI_COUNTERS_PAGE % TPI_GROUP_BITS == 0, "whole words");
+
+struct tpi_counters_page {
+	atomic_bool locked;
+	uint8_t width;     /* bits of an entry, a power of two; 0: no words */
+	uint16_t nr_above; /* entries that are not zero */
+	uint32_t floor;    /* a count is this, and the block's entry */
+	_Atomic(uint64_t *) words;
+};
+
 struct tpi_counters {
-	_Atomic(_Atomic(uint32_t) *) *pages;
+	struct tpi_counters_page *pages;
+	uint64_t nr_blocks;
 	size_t nr_pages;
 	atomic_bool out_of_memory;   /* then the counts are too low */
 	_Atomic(uint64_t) nr_shared; /* blocks with a count of two or more */
@@ -24,35 +41,52 @@ struct tpi_counters {
 int tpi_counters_init(struct tpi_counters *counters, uint64_t nr_blocks);
 void tpi_counters_exit(struct tpi_counters *counters);
 
-/* The count of this block will be wanted soon: mappings lead all over the
- * counts, and memory is slow. */
+/* The counts around this block will be wanted soon: mappings lead all over
+ * them, and memory is slow. */
 static inline void tpi_counters_prefetch(const struct tpi_counters *counters,
 					 uint64_t block)
 {
-	const _Atomic(uint32_t) *page;
+	const struct tpi_counters_page *page;
+	const uint64_t *words;
 
-	if (block / TPI_BITMAP_ENTRIES >= counters->nr_pages)
+	if (block >= counters->nr_blocks)
 		return;
-	page = atomic_load_explicit(
-		&counters->pages[block / TPI_BITMAP_ENTRIES],
-		memory_order_acquire);
-	if (page)
-		__builtin_prefetch(
-			(const void *)&page[block % TPI_BITMAP_ENTRIES]);
+	page = &counters->pages[block / TPI_COUNTERS_PAGE];
+	words = atomic_load_explicit(&page->words, memory_order_relaxed);
+	if (words)
+		__builtin_prefetch(words + block % TPI_COUNTERS_PAGE / 64);
 }
 
 /* How many blocks before it is. */
 #define TPI_COUNTERS_AHEAD 16u
 
-/* One more; the caller knows that the block's bitmap is there.  Any thread. */
-void tpi_counters_add(struct tpi_counters *counters, uint64_t block);
+/* One more for each block of [begin, end); the caller knows that their bitmaps
+ * are there.  Any thread. */
+void tpi_counters_add(struct tpi_counters *counters, uint64_t begin,
+		      uint64_t end);
 
-/* 0 beyond the end, too.  After the threads have ended, or have stopped
- * counting. */
+/* @count, for a block that has none as yet. */
+void tpi_counters_set(struct tpi_counters *counters, uint64_t block,
+		      uint32_t count);
+
+/* What follows is asked when the threads have stopped counting. */
+
+/* 0 beyond the end, too. */
 uint32_t tpi_counters_get(const struct tpi_counters *counters, uint64_t block);
 
-/* The counts of a page, or NULL: all are zero. */
-const _Atomic(uint32_t) *tpi_counters_page(const struct tpi_counters *counters,
-					   size_t page);
+/*
+ * The counts of 32 blocks as a word of a bitmap has them; @block, a multiple of
+ * 32, and those after it are not beyond the end.  False: this is not to be had
+ * at once, as some may be larger than two.
+ */
+bool tpi_counters_word(const struct tpi_counters *counters, uint64_t block,
+		       uint64_t *word);
+
+/* Do none of 32 blocks, from a multiple of 32 on, have a count? */
+bool tpi_counters_are_zero(const struct tpi_counters *counters, uint64_t block);
+
+/* Which of 64 blocks, from a multiple of 64 on, have a count of two or more. */
+uint64_t tpi_counters_shared(const struct tpi_counters *counters,
+			     uint64_t block);
 
 #endif

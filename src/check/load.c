@@ -19,13 +19,30 @@
 
 /*---------------------------- problems -------------------------------------*/
 
+/* After those that the block has already.  False: no memory. */
+static bool append(struct tpi_check *check, tp_mblock block,
+		   struct tpi_problem *problem)
+{
+	struct tpi_problem **last;
+
+	last = tpi_block_table_add(&check->problems, block);
+	if (!last)
+		return false;
+	while (*last)
+		last = &(*last)->next;
+	*last = problem;
+
+	return true;
+}
+
 __attribute__((format(printf, 5, 6))) static void
-add_problem(struct tpi_check *check, struct tpi_check_block *block,
+add_problem(struct tpi_check *check, const struct tpi_check_block *known,
 	    enum tp_check_severity severity, enum tp_check_kind kind,
 	    const char *format, ...)
 {
-	struct tpi_problem **last = &block->problems, *problem;
+	struct tpi_problem *problem;
 	char what[160];
+	bool added;
 	va_list args;
 	size_t size;
 
@@ -41,13 +58,27 @@ add_problem(struct tpi_check *check, struct tpi_check_block *block,
 	problem->severity = severity;
 	problem->kind = kind;
 	memcpy(problem->what, what, size);
-	while (*last)
-		last = &(*last)->next;
-	*last = problem;
+
+	pthread_mutex_lock(&check->problems_lock);
+	added = append(check, (tp_mblock)(known - check->blocks), problem);
+	pthread_mutex_unlock(&check->problems_lock);
+	if (added)
+		return;
+	atomic_store(&check->out_of_memory, true);
+	free(problem);
 }
 
 #define add_damage(check, block, kind, ...)                                    \
 	add_problem(check, block, TP_CHECK_CORRUPTION, kind, __VA_ARGS__)
+
+const struct tpi_problem *tpi_load_problems(const struct tpi_check *check,
+					    tp_mblock block)
+{
+	struct tpi_problem *const *first =
+		tpi_block_table_find(&check->problems, block);
+
+	return first ? *first : NULL;
+}
 
 /*---------------------------- the roles of blocks --------------------------*/
 
@@ -64,6 +95,11 @@ static const struct tpi_validator *validator_of(enum tp_check_place role)
 	default:
 		return &tpi_node_validator;
 	}
+}
+
+static bool is_node(const struct tpi_check_block *known)
+{
+	return validator_of(known->role) == &tpi_node_validator;
 }
 
 uint32_t tpi_check_leaf_value_size(enum tp_check_place role)
@@ -144,8 +180,7 @@ static void note_keys(struct tpi_check_block *known,
 		      const struct tpi_node *node)
 {
 	known->is_leaf = tpi_node_is_leaf(node);
-	known->nr = (uint16_t)tpi_node_nr(node);
-	known->nr_entries = known->nr;
+	known->nr = tpi_node_nr(node) & 511;
 	known->whole = true;
 	if (!known->nr)
 		return;
@@ -155,43 +190,65 @@ static void note_keys(struct tpi_check_block *known,
 
 /*---------------------------- mappings -------------------------------------*/
 
-static void prefetch_count(const struct tpi_check *check,
-			   const struct tpi_check_block *known,
-			   const le64 *values, uint32_t i)
+/* The end of the run of mappings to adjacent data blocks that begins at @i. */
+static uint32_t end_of_run(const le64 *values, uint32_t i, uint32_t nr)
 {
-	if (check->counting && i < known->nr)
-		tpi_counters_prefetch(check->counting,
-				      tpi_mapping_dblock(le64_get(values[i])));
+	tp_dblock next = tpi_mapping_dblock(le64_get(values[i])) + 1;
+
+	while (++i < nr && tpi_mapping_dblock(le64_get(values[i])) == next)
+		next++;
+
+	return i;
 }
 
-/* Its bitmap is there, so that it can be counted. */
-static bool can_be_counted(const struct tpi_check *check, tp_dblock block)
+/* Those of the blocks [begin, end) whose bitmaps are there. */
+static void count_run(const struct tpi_check *check,
+		      struct tpi_counters *counts, tp_dblock begin,
+		      tp_dblock end)
 {
-	return check->counting && check->data.bitmaps &&
-	       check->data.bitmaps[block / TPI_BITMAP_ENTRIES].there;
+	end = tpi_min(end, check->data.nr_blocks);
+	while (begin < end) {
+		size_t bitmap = begin / TPI_BITMAP_ENTRIES;
+		tp_dblock stop =
+			tpi_min(end, (bitmap + 1) * TPI_BITMAP_ENTRIES);
+
+		if (check->data.bitmaps[bitmap].there)
+			tpi_counters_add(counts, begin, stop);
+		begin = stop;
+	}
 }
 
-static void count_mappings(struct tpi_check *check,
-			   struct tpi_check_block *known,
-			   const struct tpi_node *node)
+void tpi_load_count(const struct tpi_check *check, struct tpi_counters *counts,
+		    const struct tpi_node *leaf)
+{
+	const le64 *values = tpi_node_values(leaf, 0);
+	uint32_t i, end, nr = tpi_node_nr(leaf);
+
+	for (i = 0; i < nr; i = end) {
+		tp_dblock block = tpi_mapping_dblock(le64_get(values[i]));
+
+		end = end_of_run(values, i, nr);
+		if (end + TPI_COUNTERS_AHEAD < nr)
+			tpi_counters_prefetch(
+				counts,
+				tpi_mapping_dblock(le64_get(
+					values[end + TPI_COUNTERS_AHEAD])));
+		count_run(check, counts, block, block + (end - i));
+	}
+}
+
+static void check_data_blocks(struct tpi_check *check,
+			      const struct tpi_check_block *known,
+			      const struct tpi_node *node)
 {
 	const le64 *values = tpi_node_values(node, 0);
 	uint32_t nr_beyond = 0, first_beyond = 0;
 
-	for (uint32_t i = 0; i < known->nr; i++) {
-		tpi_mapping mapping = le64_get(values[i]);
-		tp_dblock block = tpi_mapping_dblock(mapping);
-
-		prefetch_count(check, known, values, i + TPI_COUNTERS_AHEAD);
-		if (tpi_mapping_time(mapping) > known->max_time)
-			known->max_time = tpi_mapping_time(mapping);
-		if (block >= check->data.nr_blocks) {
-			if (!nr_beyond++)
-				first_beyond = i;
-		} else if (can_be_counted(check, block)) {
-			tpi_counters_add(check->counting, block);
-		}
-	}
+	for (uint32_t i = 0; i < known->nr; i++)
+		if (tpi_mapping_dblock(le64_get(values[i])) >=
+			    check->data.nr_blocks &&
+		    !nr_beyond++)
+			first_beyond = i;
 	if (nr_beyond)
 		add_damage(
 			check, known, TP_FOUND_DATA_BLOCK,
@@ -200,6 +257,28 @@ static void count_mappings(struct tpi_check *check,
 			nr_beyond, tpi_node_key(node, first_beyond),
 			tpi_mapping_dblock(le64_get(values[first_beyond])),
 			check->data.nr_blocks);
+}
+
+static uint32_t latest_time(const struct tpi_node *leaf)
+{
+	const le64 *values = tpi_node_values(leaf, 0);
+	uint32_t latest = 0;
+
+	for (uint32_t i = 0; i < tpi_node_nr(leaf); i++)
+		latest = (uint32_t)tpi_max(
+			latest, tpi_mapping_time(le64_get(values[i])));
+
+	return latest;
+}
+
+static void examine_mappings(struct tpi_check *check,
+			     struct tpi_check_block *known,
+			     const struct tpi_node *node)
+{
+	known->max_time = latest_time(node) & 0xffffff;
+	check_data_blocks(check, known, node);
+	if (check->data.bitmaps)
+		tpi_load_count(check, &check->counts, node);
 }
 
 /*---------------------------- examining ------------------------------------*/
@@ -231,7 +310,7 @@ static bool examine_node(struct tpi_check *check, struct tpi_check_block *known,
 	note_keys(known, node);
 	check_order(check, known, node);
 	if (known->role == TP_PLACE_MAPPINGS && known->is_leaf)
-		count_mappings(check, known, node);
+		examine_mappings(check, known, node);
 
 	return true;
 }
@@ -259,7 +338,7 @@ static void examine(void *context, tp_mblock block, const void *data,
 			   tp_strerror(status));
 	else
 		usable = check_seal(check, known, block, data);
-	if (usable && validator_of(known->role) == &tpi_node_validator)
+	if (usable && is_node(known))
 		usable = examine_node(check, known, data);
 	else if (usable && known->role != TP_PLACE_HELD_SUPERBLOCK)
 		check_padding(check, known, data);
@@ -268,87 +347,68 @@ static void examine(void *context, tp_mblock block, const void *data,
 
 /*---------------------------- what it refers to ----------------------------*/
 
-static int push(struct tpi_check *check, tp_mblock block)
-{
-	size_t room = 2 * check->frontier_room + 64;
-	tp_mblock *longer;
-
-	if (check->nr_frontier == check->frontier_room) {
-		longer = realloc(check->frontier, room * sizeof(*longer));
-		if (!longer)
-			return -ENOMEM;
-		check->frontier = longer;
-		check->frontier_room = room;
-	}
-	check->frontier[check->nr_frontier++] = block;
-
-	return 0;
-}
-
-int tpi_load_refer(struct tpi_check *check, tp_mblock block,
-		   enum tp_check_place role)
+bool tpi_load_claim(struct tpi_check *check, tp_mblock block,
+		    enum tp_check_place role)
 {
 	struct tpi_check_block *known;
 
 	if (!tpi_check_in_range(check, block))
-		return 0;
+		return false;
 	known = &check->blocks[block];
 	if (known->nr_refs < UINT32_MAX)
 		known->nr_refs++;
 	if (known->role)
-		return 0;
-	known->role = (uint8_t)role;
+		return false;
+	known->role = role & 15;
 
-	return push(check, block);
+	return true;
 }
 
-static int refer_children(struct tpi_check *check, enum tp_check_place role,
-			  const struct tpi_node *node)
+void tpi_load_refer(struct tpi_check *check, tp_mblock block,
+		    enum tp_check_place role)
 {
-	int r = 0;
-
-	for (uint32_t i = 0; i < tpi_node_nr(node) && !r; i++)
-		r = tpi_load_refer(check, tpi_node_child(node, i), role);
-
-	return r;
+	if (tpi_load_claim(check, block, role))
+		tpi_frontier_add(&check->frontier, block);
 }
 
-static int refer_data_bitmaps(struct tpi_check *check,
-			      const struct tpi_node *node)
+static void refer_children(struct tpi_check *check, enum tp_check_place role,
+			   const struct tpi_node *node)
+{
+	for (uint32_t i = 0; i < tpi_node_nr(node); i++)
+		tpi_load_refer(check, tpi_node_child(node, i), role);
+}
+
+static void refer_data_bitmaps(struct tpi_check *check,
+			       const struct tpi_node *node)
 {
 	const struct tpi_disk_index_entry *entries = tpi_node_values(node, 0);
-	int r = 0;
 
-	for (uint32_t i = 0; i < tpi_node_nr(node) && !r; i++)
-		r = tpi_load_refer(check, le64_get(entries[i].blocknr),
-				   TP_PLACE_DATA_BITMAP);
-
-	return r;
+	for (uint32_t i = 0; i < tpi_node_nr(node); i++)
+		tpi_load_refer(check, le64_get(entries[i].blocknr),
+			       TP_PLACE_DATA_BITMAP);
 }
 
-static int refer_metadata_bitmaps(struct tpi_check *check,
-				  const struct tpi_disk_index *index)
+static void refer_metadata_bitmaps(struct tpi_check *check,
+				   const struct tpi_disk_index *index)
 {
-	int r = 0;
-
-	for (size_t i = 0; i < check->metadata.nr_bitmaps && !r; i++)
-		r = tpi_load_refer(check, le64_get(index->entries[i].blocknr),
-				   TP_PLACE_METADATA_BITMAP);
-
-	return r;
+	for (size_t i = 0; i < check->metadata.nr_bitmaps; i++)
+		tpi_load_refer(check, le64_get(index->entries[i].blocknr),
+			       TP_PLACE_METADATA_BITMAP);
 }
 
-static int refer_from_leaf(struct tpi_check *check, enum tp_check_place role,
-			   const struct tpi_node *leaf)
+static void refer_from_node(struct tpi_check *check, enum tp_check_place role,
+			    const struct tpi_node *node)
 {
-	if (role == TP_PLACE_THINS &&
-	    !tpi_check_has(check, TP_CHECK_SKIP_MAPPINGS))
-		return refer_children(check, TP_PLACE_MAPPINGS, leaf);
-	if (role == TP_PLACE_DATA_INDEX)
-		return refer_data_bitmaps(check, leaf);
-
-	return 0;
+	if (!tpi_node_is_leaf(node))
+		refer_children(check, role, node);
+	else if (role == TP_PLACE_THINS &&
+		 !tpi_check_has(check, TP_CHECK_SKIP_MAPPINGS))
+		refer_children(check, TP_PLACE_MAPPINGS, node);
+	else if (role == TP_PLACE_DATA_INDEX)
+		refer_data_bitmaps(check, node);
 }
+
+/*---------------------------- what is kept ---------------------------------*/
 
 static bool is_kept(const struct tpi_check_block *known)
 {
@@ -357,10 +417,81 @@ static bool is_kept(const struct tpi_check_block *known)
 	case TP_PLACE_METADATA_BITMAP:
 		return false;
 	case TP_PLACE_MAPPINGS:
+	case TP_PLACE_DATA_OVERFLOW:
+	case TP_PLACE_METADATA_OVERFLOW:
 		return !known->is_leaf;
 	default:
 		return true;
 	}
+}
+
+/* Without the room between keys and values, and after those. */
+static size_t packed_bytes(const struct tpi_node *node)
+{
+	return sizeof(*node) +
+	       (size_t)tpi_node_nr(node) * (8 + tpi_node_value_size(node));
+}
+
+static void pack(struct tpi_node *packed, const struct tpi_node *node)
+{
+	uint32_t nr = tpi_node_nr(node);
+
+	*packed = *node;
+	packed->max_entries = le32_make(nr);
+	memcpy(packed->keys, node->keys, (size_t)nr * 8);
+	memcpy(tpi_node_values(packed, 0), tpi_node_values(node, 0),
+	       (size_t)nr * tpi_node_value_size(node));
+}
+
+static bool make_room(struct tpi_check *check)
+{
+	size_t room = 2 * check->kept_room + 64;
+	struct tpi_kept_block **longer;
+
+	if (check->nr_kept < check->kept_room)
+		return true;
+	longer = realloc(check->kept, room * sizeof(*longer));
+	if (!longer)
+		return false;
+	check->kept = longer;
+	check->kept_room = room;
+
+	return true;
+}
+
+static int keep(struct tpi_check *check, tp_mblock block, const void *data)
+{
+	struct tpi_check_block *known = &check->blocks[block];
+	size_t size = is_node(known) ? packed_bytes(data) : TPI_MBLOCK_BYTES;
+	struct tpi_kept_block *kept;
+
+	if (!make_room(check))
+		return -ENOMEM;
+	kept = malloc(sizeof(*kept) + size);
+	if (!kept)
+		return -ENOMEM;
+	*kept = (struct tpi_kept_block){ .block = block,
+					 .nr_entries = known->nr };
+	if (is_node(known))
+		pack((struct tpi_node *)kept->copy, data);
+	else
+		memcpy(kept->copy, data, size);
+	known->index = (uint32_t)check->nr_kept;
+	check->kept[check->nr_kept++] = kept;
+
+	return 0;
+}
+
+/* What is not kept must be taken now. */
+static int take_leaf(struct tpi_check *check, enum tp_check_place role,
+		     const struct tpi_node *leaf)
+{
+	if (role == TP_PLACE_DATA_OVERFLOW)
+		return tpi_maps_take_overflow(&check->data, leaf);
+	if (role == TP_PLACE_METADATA_OVERFLOW)
+		return tpi_maps_take_overflow(&check->metadata, leaf);
+
+	return 0;
 }
 
 static int integrate(void *context, tp_mblock block, const void *data,
@@ -368,22 +499,41 @@ static int integrate(void *context, tp_mblock block, const void *data,
 {
 	struct tpi_check *check = context;
 	struct tpi_check_block *known = &check->blocks[block];
+	int r;
 
 	check->report.nr_blocks_read++;
-	if (known->state != TPI_USABLE || !is_kept(known))
+	if (known->state != TPI_USABLE)
 		return 0;
-	known->copy = malloc(TPI_MBLOCK_BYTES);
-	if (!known->copy)
-		return -ENOMEM;
-	memcpy(known->copy, data, TPI_MBLOCK_BYTES);
-	if (known->role == TP_PLACE_HELD_SUPERBLOCK)
-		return 0;
-	if (known->role == TP_PLACE_METADATA_INDEX)
-		return refer_metadata_bitmaps(check, data);
-	if (!known->is_leaf)
-		return refer_children(check, known->role, data);
+	if (!is_kept(known))
+		return take_leaf(check, known->role, data);
+	r = keep(check, block, data);
+	if (r)
+		return r;
+	if (is_node(known))
+		refer_from_node(check, known->role, data);
+	else if (known->role == TP_PLACE_METADATA_INDEX)
+		refer_metadata_bitmaps(check, data);
 
-	return refer_from_leaf(check, known->role, data);
+	return 0;
+}
+
+void tpi_load_exit(struct tpi_check *check)
+{
+	struct tpi_problem **first, *problem;
+
+	for (size_t i = 0; i < check->nr_kept; i++)
+		free(check->kept[i]);
+	free(check->kept);
+	for (size_t i = 0; i < check->problems.nr_slots; i++) {
+		if (check->problems.keys[i] == UINT64_MAX)
+			continue;
+		first = (struct tpi_problem **)check->problems.values + i;
+		while ((problem = *first)) {
+			*first = problem->next;
+			free(problem);
+		}
+	}
+	tpi_block_table_exit(&check->problems);
 }
 
 /*---------------------------- rounds ---------------------------------------*/
@@ -394,28 +544,22 @@ static int load_round(struct tpi_check *check)
 		.examine = examine,
 		.integrate = integrate,
 	};
-	tp_mblock *blocks = check->frontier;
-	size_t nr = check->nr_frontier;
-	int r;
+	struct tpi_frontier next = check->round;
 
-	check->frontier = NULL;
-	check->nr_frontier = check->frontier_room = 0;
-	tpi_sweep_sort(blocks, nr);
-	r = tpi_sweep_run(check->sweep, blocks, nr, &ops, check);
-	free(blocks);
+	check->round = check->frontier;
+	check->frontier = next;
 
-	return r;
+	return tpi_sweep_run(check->sweep, &check->round, &ops, check);
 }
 
 int tpi_load_run(struct tpi_check *check)
 {
 	int r = 0;
 
-	while (check->nr_frontier && !r)
+	while (check->frontier.nr && !r)
 		r = load_round(check);
 	if (!r && (atomic_load(&check->out_of_memory) ||
-		   atomic_load(&check->live_counts.out_of_memory) ||
-		   atomic_load(&check->held_counts.out_of_memory)))
+		   atomic_load(&check->counts.out_of_memory)))
 		r = -ENOMEM;
 
 	return r;

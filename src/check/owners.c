@@ -13,11 +13,6 @@
 /* Memory for sets. */
 #define LIMIT_BYTES (64u << 20)
 
-struct answer {
-	uint32_t set;
-	bool overlap;
-};
-
 void tpi_owners_init(struct tpi_owners *owners, uint32_t nr_thins)
 {
 	memset(owners, 0, sizeof(*owners));
@@ -25,7 +20,7 @@ void tpi_owners_init(struct tpi_owners *owners, uint32_t nr_thins)
 	owners->nr_words = nr_thins / 64 + 1;
 	owners->limit = LIMIT_BYTES / (owners->nr_words * sizeof(uint64_t));
 	tpi_block_table_init(&owners->by_content, sizeof(uint32_t));
-	tpi_block_table_init(&owners->unions, sizeof(struct answer));
+	tpi_block_table_init(&owners->unions, sizeof(struct tpi_owners_answer));
 }
 
 void tpi_owners_exit(struct tpi_owners *owners)
@@ -114,7 +109,7 @@ static int keep(struct tpi_owners *owners, uint32_t *set)
 }
 
 static int unite(struct tpi_owners *owners, uint32_t a, uint32_t b,
-		 struct answer *answer)
+		 struct tpi_owners_answer *answer)
 {
 	uint64_t *words;
 	int r;
@@ -130,33 +125,51 @@ static int unite(struct tpi_owners *owners, uint32_t a, uint32_t b,
 	return keep(owners, &answer->set);
 }
 
+/* Of two sets with numbers of their own. */
+static int look_up(struct tpi_owners *owners, uint32_t a, uint32_t b,
+		   struct tpi_owners_answer *answer)
+{
+	uint64_t key = (uint64_t)tpi_min(a, b) << 32 | tpi_max(a, b);
+	struct tpi_owners_answer *known;
+	int r = 0;
+
+	if (key == owners->last_key) {
+		*answer = owners->last;
+		return 0;
+	}
+	known = tpi_block_table_find(&owners->unions, key);
+	if (known) {
+		*answer = *known;
+	} else {
+		r = unite(owners, a, b, answer);
+		known = r ? NULL : tpi_block_table_add(&owners->unions, key);
+		if (!known)
+			return -ENOMEM;
+		*known = *answer;
+	}
+	owners->last_key = key;
+	owners->last = *answer;
+
+	return 0;
+}
+
 int tpi_owners_union(struct tpi_owners *owners, uint32_t a, uint32_t b,
 		     uint32_t *both, bool *overlap)
 {
-	struct answer answer = { .set = TPI_OWNERS_MANY }, *known;
-	uint64_t key = (uint64_t)tpi_min(a, b) << 32 | tpi_max(a, b);
+	struct tpi_owners_answer answer = { .set = TPI_OWNERS_MANY };
 	int r = 0;
 
-	if (a == TPI_OWNERS_NONE || b == TPI_OWNERS_NONE) {
+	if (a == TPI_OWNERS_NONE || b == TPI_OWNERS_NONE)
 		answer.set = a | b;
-	} else if (a == b) {
-		answer = (struct answer){ a, a != TPI_OWNERS_MANY };
-	} else if (a != TPI_OWNERS_MANY && b != TPI_OWNERS_MANY) {
-		known = tpi_block_table_find(&owners->unions, key);
-		if (known) {
-			answer = *known;
-		} else {
-			r = unite(owners, a, b, &answer);
-			known = r ? NULL
-				  : tpi_block_table_add(&owners->unions, key);
-			if (!known)
-				return -ENOMEM;
-			*known = answer;
-		}
-	}
+	else if (a == b)
+		answer = (struct tpi_owners_answer){ a, a != TPI_OWNERS_MANY };
+	else if (a != TPI_OWNERS_MANY && b != TPI_OWNERS_MANY)
+		r = look_up(owners, a, b, &answer);
+	if (r)
+		return r;
 	*both = answer.set;
 	if (overlap)
 		*overlap = answer.overlap;
 
-	return r;
+	return 0;
 }

@@ -22,7 +22,14 @@ struct tpi_owners {
 	bool full; /* some were left out */
 
 	struct tpi_block_table by_content; /* hash to number */
-	struct tpi_block_table unions;     /* two numbers to struct answer */
+	struct tpi_block_table unions;     /* two numbers to the answer */
+
+	/* The last that was looked up: the same is asked again and again. */
+	uint64_t last_key;
+	struct tpi_owners_answer {
+		uint32_t set;
+		bool overlap;
+	} last;
 };
 
 void tpi_owners_init(struct tpi_owners *owners, uint32_t nr_thins);

@@ -15,54 +15,48 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
 
+#include "check/met.h"
 #include "check/owners.h"
 #include "check/seal.h"
 
-/* A node of a mapping tree. */
-struct member {
-	tp_mblock block;
+/* Whose a node is.  Many have the same holders, so nodes have their number;
+ * 0: nobody's. */
+struct holders {
 	uint32_t owners;
 	uint32_t thin;   /* one of them, as an index */
 	uint32_t lowest; /* the earliest of their last snapshots */
-	bool involved;   /* has entries that must be looked at */
-	bool lost;       /* could be read before, and cannot any more */
 };
 
 struct sharing {
 	struct tpi_check *check;
 	const struct tpi_check_view *view;
 	struct tpi_owners owners;
-	struct member *members;
-	size_t nr_members, members_room;
+	struct holders *holders;
+	size_t nr_holders, holders_room;
+	struct tpi_block_table by_content; /* hash to number of holders */
 	const struct tpi_counters *counts; /* by this view's leaves */
 	struct tpi_counters *own_counts;   /* if there are none as yet */
-
-	/* Of data blocks with several owners: those met so far.  In pages as
-	 * counters have them. */
-	uint32_t **met;
+	struct tpi_met met;                /* entries so far */
 };
 
 /*---------------------------- the nodes ------------------------------------*/
 
-static int add_member(void *context, tp_mblock block)
+/* The number of a node's holders. */
+static uint32_t *holders_of(const struct sharing *sharing,
+			    struct tpi_check_block *node)
 {
-	struct sharing *sharing = context;
-	size_t room = 2 * sharing->members_room + 64;
-	struct member *longer;
+	return node->is_leaf ? &node->index
+			     : &tpi_check_kept(sharing->check, node)->index;
+}
 
-	if (sharing->nr_members == sharing->members_room) {
-		longer = realloc(sharing->members, room * sizeof(*longer));
-		if (!longer)
-			return -ENOMEM;
-		sharing->members = longer;
-		sharing->members_room = room;
-	}
-	sharing->members[sharing->nr_members] = (struct member){
-		.block = block,
-		.lowest = UINT32_MAX,
-	};
-	sharing->check->blocks[block].index = (uint32_t)sharing->nr_members++;
+static int forget_holders(void *context, tp_mblock block)
+{
+	const struct sharing *sharing = context;
+
+	*holders_of(sharing, &sharing->check->blocks[block]) = 0;
 
 	return 0;
 }
@@ -75,7 +69,8 @@ static struct tpi_check_block *root_of(const struct tpi_check *check,
 		       : NULL;
 }
 
-static int collect_members(struct sharing *sharing)
+/* From now on the nodes of the view are those that this walk met. */
+static int meet_nodes(struct sharing *sharing)
 {
 	const struct tpi_check_view *view = sharing->view;
 	int r = 0;
@@ -84,67 +79,156 @@ static int collect_members(struct sharing *sharing)
 	for (size_t i = 0; i < view->nr_thins && !r; i++)
 		if (root_of(sharing->check, &view->thins[i]))
 			r = tpi_trees_walk(sharing->check, view->thins[i].root,
-					   TP_PLACE_MAPPINGS, add_member,
+					   TP_PLACE_MAPPINGS, forget_holders,
 					   sharing);
 
 	return r;
 }
 
-/*---------------------------- owners ---------------------------------------*/
-
-static int give(struct sharing *sharing, const struct tpi_check_block *node,
-		const struct member *from)
+/* The node, if it is one of the view. */
+static struct tpi_check_block *node_of_view(const struct sharing *sharing,
+					    tp_mblock block)
 {
-	struct member *to = &sharing->members[node->index];
+	struct tpi_check_block *known =
+		tpi_trees_node(sharing->check, block, TP_PLACE_MAPPINGS);
 
-	if (to->owners == TPI_OWNERS_NONE)
-		to->thin = from->thin;
-	to->lowest = (uint32_t)tpi_min(to->lowest, from->lowest);
-
-	return tpi_owners_union(&sharing->owners, to->owners, from->owners,
-				&to->owners, NULL);
+	return known && known->mark == sharing->check->nr_walks ? known : NULL;
 }
 
-static int give_to_roots(struct sharing *sharing)
+/* The leaf, if it is one of the view and has entries. */
+static struct tpi_check_block *leaf_of_view(const struct sharing *sharing,
+					    tp_mblock block)
 {
-	const struct tpi_check_view *view = sharing->view;
+	struct tpi_check_block *known = node_of_view(sharing, block);
+
+	return known && known->is_leaf && known->nr ? known : NULL;
+}
+
+/*---------------------------- holders --------------------------------------*/
+
+static bool are_the_same(const struct holders *a, const struct holders *b)
+{
+	return !memcmp(a, b, sizeof(*a));
+}
+
+/* UINT64_MAX is not to be had as a key. */
+static uint64_t hash_of(const struct holders *holders)
+{
+	return XXH3_64bits(holders, sizeof(*holders)) >> 1;
+}
+
+static int make_room(struct sharing *sharing)
+{
+	size_t room = 2 * sharing->holders_room + 64;
+	struct holders *longer;
+
+	if (sharing->nr_holders < sharing->holders_room)
+		return 0;
+	longer = realloc(sharing->holders, room * sizeof(*longer));
+	if (!longer)
+		return -ENOMEM;
+	sharing->holders = longer;
+	sharing->holders_room = room;
+
+	return 0;
+}
+
+static int number_holders(struct sharing *sharing,
+			  const struct holders *holders, uint32_t *number)
+{
+	uint64_t hash = hash_of(holders);
+	uint32_t *known = tpi_block_table_find(&sharing->by_content, hash);
+	int r;
+
+	if (known && are_the_same(holders, &sharing->holders[*known])) {
+		*number = *known;
+		return 0;
+	}
+	r = make_room(sharing);
+	if (r)
+		return r;
+	if (!known)
+		known = tpi_block_table_add(&sharing->by_content, hash);
+	if (!known)
+		return -ENOMEM;
+	*number = *known = (uint32_t)sharing->nr_holders;
+	sharing->holders[sharing->nr_holders++] = *holders;
+
+	return 0;
+}
+
+/* Add the holders @from to those of @to. */
+static int give(struct sharing *sharing, uint32_t from, uint32_t *to)
+{
+	const struct holders *a = &sharing->holders[from];
+	const struct holders *b = &sharing->holders[*to];
+	struct holders both;
+	int r;
+
+	if (!from || !*to || *to == from) {
+		*to = from ? from : *to;
+		return 0;
+	}
+	both.thin = (uint32_t)tpi_min(a->thin, b->thin);
+	both.lowest = (uint32_t)tpi_min(a->lowest, b->lowest);
+	r = tpi_owners_union(&sharing->owners, a->owners, b->owners,
+			     &both.owners, NULL);
+
+	return r ? r : number_holders(sharing, &both, to);
+}
+
+static int give_to_root(struct sharing *sharing, uint32_t i)
+{
+	const struct tpi_check_thin *thin = &sharing->view->thins[i];
+	struct tpi_check_block *root = root_of(sharing->check, thin);
+	struct holders holders = {
+		.owners = tpi_owners_single(i),
+		.thin = i,
+		.lowest = thin->has_details ? thin->details.snapshotted_time
+					    : UINT32_MAX,
+	};
+	uint32_t number;
+	int r;
+
+	if (!root)
+		return 0;
+	r = number_holders(sharing, &holders, &number);
+
+	return r ? r : give(sharing, number, holders_of(sharing, root));
+}
+
+static int give_to_children(struct sharing *sharing,
+			    const struct tpi_check_block *parent)
+{
+	const struct tpi_kept_block *kept =
+		tpi_check_kept(sharing->check, parent);
+	const struct tpi_node *node = (const struct tpi_node *)kept->copy;
 	int r = 0;
 
-	for (uint32_t i = 0; i < view->nr_thins && !r; i++) {
-		const struct tpi_check_thin *thin = &view->thins[i];
-		const struct tpi_check_block *root =
-			root_of(sharing->check, thin);
-		struct member owner = {
-			.owners = tpi_owners_single(i),
-			.thin = i,
-			.lowest = thin->has_details
-					  ? thin->details.snapshotted_time
-					  : UINT32_MAX,
-		};
+	for (uint32_t i = 0; i < parent->nr && !r; i++) {
+		struct tpi_check_block *child =
+			node_of_view(sharing, tpi_node_child(node, i));
 
-		if (root)
-			r = give(sharing, root, &owner);
+		/* Where the trees are damaged it may not be lower. */
+		if (child && child->height < parent->height)
+			r = give(sharing, kept->index,
+				 holders_of(sharing, child));
 	}
 
 	return r;
 }
 
-static int give_to_children(struct sharing *sharing, const struct member *from)
+static int hand_down_from(struct sharing *sharing, unsigned height)
 {
-	const struct tpi_check_block *parent =
-		&sharing->check->blocks[from->block];
-	const struct tpi_node *node = parent->copy;
+	const struct tpi_check *check = sharing->check;
 	int r = 0;
 
-	for (uint32_t i = 0; i < parent->nr && !r; i++) {
-		const struct tpi_check_block *child =
-			tpi_trees_node(sharing->check, tpi_node_child(node, i),
-				       TP_PLACE_MAPPINGS);
+	for (size_t i = 0; i < check->nr_kept && !r; i++) {
+		const struct tpi_check_block *node =
+			node_of_view(sharing, check->kept[i]->block);
 
-		/* Where the trees are damaged it may not be lower. */
-		if (child && child->height < parent->height &&
-		    child->mark == sharing->check->nr_walks)
-			r = give(sharing, child, from);
+		if (node && node->height == height)
+			r = give_to_children(sharing, node);
 	}
 
 	return r;
@@ -153,31 +237,32 @@ static int give_to_children(struct sharing *sharing, const struct member *from)
 /* Whoever is higher has all of its owners first. */
 static int hand_down(struct sharing *sharing)
 {
-	int r = give_to_roots(sharing);
+	struct holders nobody = { .owners = TPI_OWNERS_NONE,
+				  .lowest = UINT32_MAX };
+	uint32_t number;
+	int r;
 
-	for (unsigned height = TPI_BTREE_MAX_DEPTH; height > 0; height--)
-		for (size_t i = 0; i < sharing->nr_members && !r; i++) {
-			const struct member *member = &sharing->members[i];
-
-			if (sharing->check->blocks[member->block].height ==
-			    height)
-				r = give_to_children(sharing, member);
-		}
+	r = number_holders(sharing, &nobody, &number);
+	for (uint32_t i = 0; i < sharing->view->nr_thins && !r; i++)
+		r = give_to_root(sharing, i);
+	for (unsigned height = TPI_BTREE_MAX_DEPTH; height > 0 && !r; height--)
+		r = hand_down_from(sharing, height);
 
 	return r;
 }
 
 /*---------------------------- entries --------------------------------------*/
 
-static struct member *member_of(const struct sharing *sharing, tp_mblock block)
+static const struct holders *holders_of_leaf(const struct sharing *sharing,
+					     const struct tpi_check_block *leaf)
 {
-	return &sharing->members[sharing->check->blocks[block].index];
+	return &sharing->holders[leaf->index];
 }
 
-static bool has_several_owners(const struct sharing *sharing,
-			       const struct member *member)
+static bool are_several(const struct sharing *sharing,
+			const struct holders *holders)
 {
-	return !tpi_owners_is_single(&sharing->owners, member->owners);
+	return !tpi_owners_is_single(&sharing->owners, holders->owners);
 }
 
 static bool is_in_many_leaves(const struct sharing *sharing, tp_dblock block)
@@ -205,56 +290,42 @@ static bool is_same_leaf(const struct sharing *sharing, tp_mblock block,
 }
 
 static bool is_involved(const struct sharing *sharing,
-			const struct member *member, tpi_mapping mapping)
+			const struct holders *holders, tpi_mapping mapping)
 {
 	return is_in_many_leaves(sharing, tpi_mapping_dblock(mapping)) ||
-	       (has_several_owners(sharing, member) &&
-		tpi_mapping_time(mapping) >= member->lowest);
+	       (are_several(sharing, holders) &&
+		tpi_mapping_time(mapping) >= holders->lowest);
+}
+
+static void prefetch_count(const struct sharing *sharing,
+			   const struct tpi_node *leaf, uint32_t i)
+{
+	const le64 *values = tpi_node_values(leaf, 0);
+
+	if (i < tpi_node_nr(leaf))
+		tpi_counters_prefetch(sharing->counts,
+				      tpi_mapping_dblock(le64_get(values[i])));
 }
 
 static void find_involved(void *context, tp_mblock block, const void *data,
 			  int status)
 {
 	const struct sharing *sharing = context;
-	struct member *member = member_of(sharing, block);
+	struct tpi_check_block *leaf = &sharing->check->blocks[block];
+	const struct holders *holders = holders_of_leaf(sharing, leaf);
 	const struct tpi_node *node = data;
 	const le64 *values;
 
-	member->lost = !is_same_leaf(sharing, block, data, status);
-	if (member->lost)
+	leaf->involved = false;
+	leaf->lost = !is_same_leaf(sharing, block, data, status);
+	if (leaf->lost)
 		return;
 	values = tpi_node_values(node, 0);
-	for (uint32_t i = 0; i < tpi_node_nr(node) && !member->involved; i++)
-		member->involved =
-			is_involved(sharing, member, le64_get(values[i]));
-}
-
-/* The owners of a data block that were met so far; NULL: no memory. */
-static uint32_t *met_owners(struct sharing *sharing, tp_dblock block)
-{
-	uint32_t **page = &sharing->met[block / TPI_BITMAP_ENTRIES];
-
-	if (!*page)
-		*page = calloc(TPI_BITMAP_ENTRIES, sizeof(**page));
-
-	return *page ? *page + block % TPI_BITMAP_ENTRIES : NULL;
-}
-
-static void prefetch_entry(const struct sharing *sharing,
-			   const struct tpi_node *node, uint32_t i)
-{
-	const le64 *values = tpi_node_values(node, 0);
-	const uint32_t *page = NULL;
-	tp_dblock block;
-
-	if (i >= tpi_node_nr(node))
-		return;
-	block = tpi_mapping_dblock(le64_get(values[i]));
-	tpi_counters_prefetch(sharing->counts, block);
-	if (block < sharing->check->data.nr_blocks)
-		page = sharing->met[block / TPI_BITMAP_ENTRIES];
-	if (page)
-		__builtin_prefetch(page + block % TPI_BITMAP_ENTRIES);
+	for (uint32_t i = 0; i < tpi_node_nr(node) && !leaf->involved; i++) {
+		prefetch_count(sharing, node, i + TPI_COUNTERS_AHEAD);
+		leaf->involved =
+			is_involved(sharing, holders, le64_get(values[i]));
+	}
 }
 
 /* Entries of one leaf that are wrong in the same way are told together. */
@@ -268,47 +339,47 @@ static void add_wrong(struct wrong_entries *wrong, uint32_t i)
 		wrong->first = i;
 }
 
-static int judge_entry(struct sharing *sharing, const struct member *member,
+static int judge_entry(struct sharing *sharing, const struct holders *holders,
 		       tpi_mapping mapping, bool *unsafe, bool *twice)
 {
 	tp_dblock block = tpi_mapping_dblock(mapping);
 	bool in_many = is_in_many_leaves(sharing, block);
-	uint32_t *met;
 
-	*unsafe = tpi_mapping_time(mapping) >= member->lowest &&
-		  (in_many || has_several_owners(sharing, member));
+	*unsafe = tpi_mapping_time(mapping) >= holders->lowest &&
+		  (in_many || are_several(sharing, holders));
 	*twice = false;
-	if (!in_many)
-		return 0;
-	met = met_owners(sharing, block);
-	if (!met)
-		return -ENOMEM;
 
-	return tpi_owners_union(&sharing->owners, *met, member->owners, met,
-				twice);
+	return in_many ? tpi_met_add(&sharing->met, block, holders->owners,
+				     twice)
+		       : 0;
 }
 
 static struct tpi_where where_entry(const struct sharing *sharing,
-				    const struct member *member, uint64_t key)
+				    tp_mblock block, uint64_t key)
 {
+	const struct holders *holders =
+		holders_of_leaf(sharing, &sharing->check->blocks[block]);
+
 	return (struct tpi_where){
 		.place = TP_PLACE_MAPPINGS,
 		.held = sharing->view->held,
-		.block = member->block,
-		.thin = sharing->view->thins[member->thin].id,
+		.block = block,
+		.thin = sharing->view->thins[holders->thin].id,
 		.begin = key,
 		.end = key + 1,
 	};
 }
 
-static void tell_unsafe(struct sharing *sharing, const struct member *member,
+static void tell_unsafe(struct sharing *sharing, tp_mblock block,
 			const struct tpi_node *node,
 			const struct wrong_entries *wrong)
 {
 	const le64 *values = tpi_node_values(node, 0);
 	tpi_mapping mapping = le64_get(values[wrong->first]);
 	uint64_t key = tpi_node_key(node, wrong->first);
-	struct tpi_where where = where_entry(sharing, member, key);
+	struct tpi_where where = where_entry(sharing, block, key);
+	const struct holders *holders =
+		holders_of_leaf(sharing, &sharing->check->blocks[block]);
 
 	tpi_tell(sharing->check, TP_CHECK_CORRUPTION, TP_FOUND_UNSAFE_SHARING,
 		 &where,
@@ -316,16 +387,16 @@ static void tell_unsafe(struct sharing *sharing, const struct member *member,
 		 " to data block %" PRIu64
 		 ", made at time %u, the last snapshot being of time %u",
 		 wrong->nr, key, tpi_mapping_dblock(mapping),
-		 tpi_mapping_time(mapping), member->lowest);
+		 tpi_mapping_time(mapping), holders->lowest);
 }
 
-static void tell_twice(struct sharing *sharing, const struct member *member,
+static void tell_twice(struct sharing *sharing, tp_mblock block,
 		       const struct tpi_node *node,
 		       const struct wrong_entries *wrong)
 {
 	const le64 *values = tpi_node_values(node, 0);
 	uint64_t key = tpi_node_key(node, wrong->first);
-	struct tpi_where where = where_entry(sharing, member, key);
+	struct tpi_where where = where_entry(sharing, block, key);
 
 	tpi_tell(sharing->check, TP_CHECK_CORRUPTION, TP_FOUND_MAPPED_TWICE,
 		 &where,
@@ -335,11 +406,10 @@ static void tell_twice(struct sharing *sharing, const struct member *member,
 		 tpi_mapping_dblock(le64_get(values[wrong->first])));
 }
 
-static void tell_lost(struct sharing *sharing, const struct member *member)
+static void tell_lost(struct sharing *sharing, tp_mblock block)
 {
-	const struct tpi_check_block *leaf =
-		&sharing->check->blocks[member->block];
-	struct tpi_where where = where_entry(sharing, member, leaf->first);
+	const struct tpi_check_block *leaf = &sharing->check->blocks[block];
+	struct tpi_where where = where_entry(sharing, block, leaf->first);
 
 	where.end = leaf->last + 1;
 	tpi_tell(sharing->check, TP_CHECK_CORRUPTION, TP_FOUND_IO, &where,
@@ -350,81 +420,74 @@ static int judge_leaf(void *context, tp_mblock block, const void *data,
 		      int status)
 {
 	struct sharing *sharing = context;
-	const struct member *member = member_of(sharing, block);
+	const struct tpi_check_block *leaf = &sharing->check->blocks[block];
 	struct wrong_entries unsafe = { 0 }, twice = { 0 };
 	const struct tpi_node *node = data;
 	const le64 *values;
 	int r = 0;
 
 	sharing->check->report.nr_blocks_read++;
-	if (member->lost)
-		tell_lost(sharing, member);
-	if (!member->involved)
+	if (leaf->lost)
+		tell_lost(sharing, block);
+	if (!leaf->involved)
 		return 0;
 	values = tpi_node_values(node, 0);
 	for (uint32_t i = 0; i < tpi_node_nr(node) && !r; i++) {
 		bool is_unsafe, is_twice;
 
-		prefetch_entry(sharing, node, i + TPI_COUNTERS_AHEAD);
-		r = judge_entry(sharing, member, le64_get(values[i]),
-				&is_unsafe, &is_twice);
+		prefetch_count(sharing, node, i + TPI_COUNTERS_AHEAD);
+		r = judge_entry(sharing, holders_of_leaf(sharing, leaf),
+				le64_get(values[i]), &is_unsafe, &is_twice);
 		if (is_unsafe)
 			add_wrong(&unsafe, i);
 		if (is_twice)
 			add_wrong(&twice, i);
 	}
 	if (unsafe.nr)
-		tell_unsafe(sharing, member, node, &unsafe);
+		tell_unsafe(sharing, block, node, &unsafe);
 	if (twice.nr)
-		tell_twice(sharing, member, node, &twice);
+		tell_twice(sharing, block, node, &twice);
 
 	return r;
 }
 
 /*---------------------------- leaves ---------------------------------------*/
 
-/* The leaves of the view, in ascending order; all, or those where something
- * may be wrong. */
+/* Those of the view; all, or those where something may be wrong. */
 static int sweep_leaves(struct sharing *sharing, bool all,
 			const struct tpi_sweep_ops *ops)
 {
-	tp_mblock *blocks = calloc(sharing->nr_members + 1, sizeof(*blocks));
-	size_t nr = 0;
-	int r;
+	struct tpi_check *check = sharing->check;
 
-	if (!blocks)
-		return -ENOMEM;
-	for (size_t i = 0; i < sharing->nr_members; i++) {
-		const struct member *member = &sharing->members[i];
+	for (tp_mblock block = 1; block < check->end; block++) {
 		const struct tpi_check_block *leaf =
-			&sharing->check->blocks[member->block];
+			leaf_of_view(sharing, block);
+		const struct holders *holders;
 
-		if (leaf->is_leaf && leaf->nr &&
-		    (all || (has_several_owners(sharing, member) &&
-			     leaf->max_time >= member->lowest)))
-			blocks[nr++] = member->block;
+		if (!leaf)
+			continue;
+		holders = holders_of_leaf(sharing, leaf);
+		if (all || (are_several(sharing, holders) &&
+			    leaf->max_time >= holders->lowest))
+			tpi_frontier_add(&check->frontier, block);
 	}
-	tpi_sweep_sort(blocks, nr);
-	sharing->check->blocks_total += nr;
-	r = tpi_sweep_run(sharing->check->sweep, blocks, nr, ops, sharing);
-	free(blocks);
+	check->blocks_total += check->frontier.nr;
 
-	return r;
+	return tpi_sweep_run(check->sweep, &check->frontier, ops, sharing);
 }
 
 static void check_times(struct sharing *sharing)
 {
 	uint32_t now = le32_get(sharing->view->superblock->time);
 
-	for (size_t i = 0; i < sharing->nr_members; i++) {
-		const struct member *member = &sharing->members[i];
+	for (tp_mblock block = 1; block < sharing->check->end; block++) {
 		const struct tpi_check_block *leaf =
-			&sharing->check->blocks[member->block];
-		struct tpi_where where =
-			where_entry(sharing, member, leaf->first);
+			leaf_of_view(sharing, block);
+		struct tpi_where where;
 
-		if (!leaf->is_leaf || leaf->max_time <= now)
+		if (!leaf || leaf->max_time <= now)
 			continue;
+		where = where_entry(sharing, block, leaf->first);
 		where.end = leaf->last + 1;
 		tpi_tell(sharing->check, TP_CHECK_CORRUPTION,
 			 TP_FOUND_MAPPING_TIME, &where,
@@ -439,20 +502,9 @@ static void count_leaf(void *context, tp_mblock block, const void *data,
 		       int status)
 {
 	struct sharing *sharing = context;
-	const struct tpi_check_map *map = &sharing->check->data;
-	const struct tpi_node *node = data;
-	const le64 *values;
 
-	if (!is_same_leaf(sharing, block, data, status))
-		return;
-	values = tpi_node_values(node, 0);
-	for (uint32_t i = 0; i < tpi_node_nr(node); i++) {
-		tp_dblock dblock = tpi_mapping_dblock(le64_get(values[i]));
-
-		if (dblock < map->nr_blocks &&
-		    map->bitmaps[dblock / TPI_BITMAP_ENTRIES].there)
-			tpi_counters_add(sharing->own_counts, dblock);
-	}
+	if (is_same_leaf(sharing, block, data, status))
+		tpi_load_count(sharing->check, sharing->own_counts, data);
 }
 
 /* The live trees' were counted when they were read; those of the metadata
@@ -464,7 +516,7 @@ static int count_leaves(struct sharing *sharing)
 	int r;
 
 	if (!sharing->view->held) {
-		sharing->counts = &check->live_counts;
+		sharing->counts = &check->counts;
 		return 0;
 	}
 	sharing->counts = sharing->own_counts;
@@ -488,7 +540,7 @@ static int verify(struct sharing *sharing)
 	struct tpi_where where = TPI_WHERE(TP_PLACE_IMAGE, TP_CHECK_NONE);
 	int r;
 
-	r = collect_members(sharing);
+	r = meet_nodes(sharing);
 	if (!r)
 		r = hand_down(sharing);
 	if (r)
@@ -497,6 +549,9 @@ static int verify(struct sharing *sharing)
 	if (tpi_check_has(sharing->check, TP_CHECK_METADATA_SNAPSHOT))
 		return 0; /* data blocks were not counted */
 	r = count_leaves(sharing);
+	if (!r)
+		r = tpi_met_init(&sharing->met, sharing->counts,
+				 &sharing->owners);
 	if (!r)
 		r = sweep_leaves(sharing,
 				 atomic_load(&sharing->counts->nr_shared),
@@ -512,12 +567,10 @@ static int verify(struct sharing *sharing)
 
 static void sharing_exit(struct sharing *sharing)
 {
+	tpi_met_exit(&sharing->met);
 	tpi_owners_exit(&sharing->owners);
-	for (size_t i = 0; sharing->met && i < sharing->check->data.nr_bitmaps;
-	     i++)
-		free(sharing->met[i]);
-	free(sharing->met);
-	free(sharing->members);
+	tpi_block_table_exit(&sharing->by_content);
+	free(sharing->holders);
 }
 
 int tpi_sharing_verify(struct tpi_check *check,
@@ -529,12 +582,11 @@ int tpi_sharing_verify(struct tpi_check *check,
 		.view = view,
 		.own_counts = &own_counts,
 	};
-	int r = -ENOMEM;
+	int r;
 
 	tpi_owners_init(&sharing.owners, (uint32_t)view->nr_thins);
-	sharing.met = calloc(check->data.nr_bitmaps + 1, sizeof(*sharing.met));
-	if (sharing.met)
-		r = verify(&sharing);
+	tpi_block_table_init(&sharing.by_content, sizeof(uint32_t));
+	r = verify(&sharing);
 	sharing_exit(&sharing);
 	tpi_counters_exit(&own_counts);
 

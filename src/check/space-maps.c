@@ -46,11 +46,13 @@ static void take_bitmap(struct loading *loading, size_t i,
 	tp_mblock block = le64_get(entry->blocknr);
 	struct tpi_where where = tpi_maps_where_bitmap(loading->map, i, block);
 	struct tpi_check_block *known;
+	bool first;
 
-	known = tpi_trees_visit(check, &where, &bitmap->there);
-	loading->refused |= !bitmap->there;
-	if (!bitmap->there)
+	known = tpi_trees_visit(check, &where, &first);
+	loading->refused |= !first;
+	if (!first)
 		return;
+	bitmap->there = true;
 	bitmap->block = block;
 	bitmap->usable = known;
 	bitmap->nr_free = le32_get(entry->nr_free);
@@ -63,7 +65,7 @@ static int take_index_node(void *context, tp_mblock block)
 	struct loading *loading = context;
 	struct tpi_check *check = loading->check;
 	const struct tpi_check_block *known = &check->blocks[block];
-	const struct tpi_node *node = known->copy;
+	const struct tpi_node *node = tpi_check_copy(check, known);
 	const struct tpi_disk_index_entry *entries = tpi_node_values(node, 0);
 
 	for (uint32_t i = 0; known->is_leaf && i < known->nr; i++) {
@@ -135,7 +137,8 @@ static void verify_metadata_index(struct tpi_check *check,
 	bool first;
 	const struct tpi_check_block *known =
 		tpi_trees_visit(check, &where, &first);
-	const struct tpi_disk_index *index = known ? known->copy : NULL;
+	const struct tpi_disk_index *index =
+		known ? tpi_check_copy(check, known) : NULL;
 
 	for (size_t i = 0; index && i < TPI_METADATA_BITMAPS_MAX; i++) {
 		if (i < map->nr_bitmaps)
@@ -150,101 +153,127 @@ static void verify_metadata_index(struct tpi_check *check,
 
 /*---------------------------- the overflow tree ----------------------------*/
 
-static int take_overflow_node(void *context, tp_mblock block)
+static int add_odd(struct tpi_check_map *map, uint64_t block, uint32_t count)
 {
-	struct loading *loading = context;
-	struct tpi_check_map *map = loading->map;
-	const struct tpi_check_block *known = &loading->check->blocks[block];
-	const struct tpi_node *node = known->copy;
-	const le32 *counts = tpi_node_values(node, 0);
-	struct tpi_check_overflow *longer;
+	size_t room = 2 * map->odd_room + 16;
+	struct tpi_odd_count *longer;
 
-	if (!known->is_leaf || !known->nr)
-		return 0;
-	longer = realloc(map->overflow,
-			 (map->nr_overflow + known->nr) * sizeof(*longer));
-	if (!longer)
-		return -ENOMEM;
-	map->overflow = longer;
-	for (uint32_t i = 0; i < known->nr; i++)
-		map->overflow[map->nr_overflow++] = (struct tpi_check_overflow){
-			.block = tpi_node_key(node, i),
-			.count = le32_get(counts[i]),
-		};
+	if (map->nr_odd == map->odd_room) {
+		longer = realloc(map->odd, room * sizeof(*longer));
+		if (!longer)
+			return -ENOMEM;
+		map->odd = longer;
+		map->odd_room = room;
+	}
+	map->odd[map->nr_odd++] = (struct tpi_odd_count){ block, count };
 
 	return 0;
 }
 
-static int compare_overflow(const void *a, const void *b)
+/* Blocks without a bitmap cannot be compared. */
+static int take_count(struct tpi_check_map *map, uint64_t block, uint32_t count)
 {
-	const struct tpi_check_overflow *left = a, *right = b;
+	uint32_t known = count < TPI_ODD_COUNT - 1 ? count + 1 : TPI_ODD_COUNT;
 
-	return (left->block > right->block) - (left->block < right->block);
+	if (block >= map->nr_blocks)
+		return add_odd(map, block, count);
+	if (!map->bitmaps[block / TPI_BITMAP_ENTRIES].there ||
+	    tpi_counters_get(&map->large, block))
+		return 0;
+	tpi_counters_set(&map->large, block, known);
+	if (atomic_load(&map->large.out_of_memory))
+		return -ENOMEM;
+
+	return known == TPI_ODD_COUNT ? add_odd(map, block, count) : 0;
 }
 
-static int verify_overflow(struct tpi_check *check, struct tpi_check_map *map)
+int tpi_maps_take_overflow(struct tpi_check_map *map,
+			   const struct tpi_node *leaf)
 {
-	struct loading loading = { .check = check, .map = map };
-	struct tpi_where where =
-		TPI_WHERE(tpi_maps_overflow_place(map), map->overflow_root);
-	int r;
+	const le32 *counts = tpi_node_values(leaf, 0);
+	int r = 0;
 
-	map->overflow_known = tpi_trees_verify(check, &where);
-	tpi_trees_begin_walk(check);
-	r = tpi_trees_walk(check, map->overflow_root,
-			   tpi_maps_overflow_place(map), take_overflow_node,
-			   &loading);
-	if (map->nr_overflow)
-		qsort(map->overflow, map->nr_overflow, sizeof(*map->overflow),
-		      compare_overflow);
+	for (uint32_t i = 0; i < tpi_node_nr(leaf) && !r; i++)
+		r = take_count(map, tpi_node_key(leaf, i), le32_get(counts[i]));
 
 	return r;
 }
 
-size_t tpi_maps_find_overflow(const struct tpi_check_map *map, uint64_t block)
+static int compare_odd(const void *a, const void *b)
 {
-	size_t begin = 0, end = map->nr_overflow;
+	const struct tpi_odd_count *left = a, *right = b;
 
-	while (begin < end) {
-		size_t middle = begin + (end - begin) / 2;
+	return (left->block > right->block) - (left->block < right->block);
+}
 
-		if (map->overflow[middle].block < block)
-			begin = middle + 1;
-		else
-			end = middle;
-	}
+static int load_overflow(struct tpi_check *check, struct tpi_check_map *map)
+{
+	struct tpi_where where =
+		TPI_WHERE(tpi_maps_overflow_place(map), map->overflow_root);
+	int r = tpi_load_run(check);
 
-	return begin;
+	if (r)
+		return r;
+	map->overflow_known = tpi_trees_verify(check, &where);
+	if (map->nr_odd)
+		qsort(map->odd, map->nr_odd, sizeof(*map->odd), compare_odd);
+
+	return 0;
+}
+
+bool tpi_maps_large(const struct tpi_check_map *map, uint64_t block,
+		    uint32_t *count)
+{
+	struct tpi_odd_count key = { .block = block };
+	const struct tpi_odd_count *odd;
+	uint32_t known = tpi_counters_get(&map->large, block);
+
+	if (!known)
+		return false;
+	*count = known - 1;
+	if (known < TPI_ODD_COUNT)
+		return true;
+	odd = bsearch(&key, map->odd, map->nr_odd, sizeof(*odd), compare_odd);
+	tpi_assert(odd);
+	*count = odd->count;
+
+	return true;
 }
 
 /*---------------------------- loading --------------------------------------*/
 
+/* The index first: only for blocks with a bitmap are large counts taken. */
 int tpi_maps_load(struct tpi_check *check, struct tpi_check_map *map)
 {
+	bool read_overflow;
 	int r;
 
 	map->nr_bitmaps = tpi_bitmap_nr_for(map->nr_blocks);
 	map->bitmaps = calloc(map->nr_bitmaps + 1, sizeof(*map->bitmaps));
 	if (!map->bitmaps)
 		return -ENOMEM;
-	r = tpi_load_refer(check, map->index_root, index_place(map));
-	if (!r)
-		r = tpi_load_refer(check, map->overflow_root,
-				   tpi_maps_overflow_place(map));
-	if (!r)
-		r = tpi_load_run(check);
+	r = tpi_counters_init(&map->large, map->nr_blocks);
+	if (r)
+		return r;
+	tpi_load_refer(check, map->index_root, index_place(map));
+	read_overflow = tpi_load_claim(check, map->overflow_root,
+				       tpi_maps_overflow_place(map));
+	r = tpi_load_run(check);
 	if (r)
 		return r;
 	if (map->is_data)
 		r = verify_data_index(check, map);
 	else
 		verify_metadata_index(check, map);
+	if (read_overflow)
+		tpi_frontier_add(&check->frontier, map->overflow_root);
 
-	return r ? r : verify_overflow(check, map);
+	return r ? r : load_overflow(check, map);
 }
 
 void tpi_maps_exit(struct tpi_check_map *map)
 {
 	free(map->bitmaps);
-	free(map->overflow);
+	tpi_counters_exit(&map->large);
+	free(map->odd);
 }

@@ -14,6 +14,9 @@ tpi_maps_overflow_place(const struct tpi_check_map *map)
 			    : TP_PLACE_METADATA_OVERFLOW;
 }
 
+/* In tpi_check_map.large.  So what it takes is bounded, whatever is in the tree. */
+#define TPI_ODD_COUNT UINT16_MAX
+
 /* The blocks that a bitmap counts. */
 static inline uint64_t tpi_maps_begin(size_t i)
 {
@@ -31,8 +34,8 @@ static inline unsigned tpi_maps_entries(const struct tpi_check_map *map,
 struct tpi_where tpi_maps_where_bitmap(const struct tpi_check_map *map,
 				       size_t i, tp_mblock block);
 
-/* The first overflow entry of a block that is not before @block, as an index.
- */
-size_t tpi_maps_find_overflow(const struct tpi_check_map *map, uint64_t block);
+/* Whether the overflow tree has a block, and its count there. */
+bool tpi_maps_large(const struct tpi_check_map *map, uint64_t block,
+		    uint32_t *count);
 
 #endif

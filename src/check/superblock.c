@@ -265,16 +265,15 @@ int tpi_check_held_superblock(struct tpi_check *check)
 
 	if (!block)
 		return 0;
-	r = tpi_load_refer(check, block, TP_PLACE_HELD_SUPERBLOCK);
-	if (!r)
-		r = tpi_load_run(check);
+	tpi_load_refer(check, block, TP_PLACE_HELD_SUPERBLOCK);
+	r = tpi_load_run(check);
 	if (r)
 		return r;
 	where.held = true;
 	known = tpi_trees_visit(check, &where, &first);
 	if (!known)
 		return 0;
-	check->held.superblock = known->copy;
+	check->held.superblock = tpi_check_copy(check, known);
 	check->held.there =
 		check_identity(check, check->held.superblock, &where);
 	check->hidden |= !check->held.there;

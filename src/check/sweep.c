@@ -15,7 +15,7 @@
 
 #include "pool/device-wait.h"
 
-#define SLICE_BLOCKS 1024u
+#define SLICE_BLOCKS 512u
 #define BATCH_BLOCKS 32u
 #define NR_THREADS_MAX 64u
 
@@ -34,7 +34,7 @@ struct tpi_sweep {
 	void *progress_context;
 
 	/* The slice. */
-	const tp_mblock *blocks;
+	tp_mblock blocks[SLICE_BLOCKS];
 	unsigned nr_blocks;
 	int status[SLICE_BLOCKS];
 	const struct tpi_sweep_ops *ops;
@@ -192,14 +192,14 @@ static void *run_worker(void *context)
 }
 
 /* One batch is not worth waking anybody. */
-static void read_slice(struct tpi_sweep *sweep, const tp_mblock *blocks,
-		       unsigned nr)
+static void read_slice(struct tpi_sweep *sweep, struct tpi_frontier *blocks)
 {
-	bool alone = nr <= BATCH_BLOCKS;
+	bool alone;
 
 	pthread_mutex_lock(&sweep->lock);
-	sweep->blocks = blocks;
-	sweep->nr_blocks = nr;
+	sweep->nr_blocks =
+		tpi_frontier_take(blocks, sweep->blocks, SLICE_BLOCKS);
+	alone = sweep->nr_blocks <= BATCH_BLOCKS;
 	atomic_store_explicit(&sweep->next, 0, memory_order_relaxed);
 	if (!alone) {
 		sweep->nr_busy = sweep->nr_workers - 1;
@@ -229,16 +229,15 @@ static int integrate_slice(const struct tpi_sweep *sweep)
 	return r;
 }
 
-int tpi_sweep_run(struct tpi_sweep *sweep, const tp_mblock *blocks, size_t nr,
+int tpi_sweep_run(struct tpi_sweep *sweep, struct tpi_frontier *blocks,
 		  const struct tpi_sweep_ops *ops, void *context)
 {
 	int r = 0;
 
 	sweep->ops = ops;
 	sweep->context = context;
-	for (size_t i = 0; i < nr && !r; i += SLICE_BLOCKS) {
-		read_slice(sweep, blocks + i,
-			   (unsigned)tpi_min(nr - i, SLICE_BLOCKS));
+	while (blocks->nr && !r) {
+		read_slice(sweep, blocks);
 		r = integrate_slice(sweep);
 		if (!r && sweep->progress)
 			r = sweep->progress(sweep->progress_context,
@@ -246,19 +245,6 @@ int tpi_sweep_run(struct tpi_sweep *sweep, const tp_mblock *blocks, size_t nr,
 	}
 
 	return r;
-}
-
-static int compare_blocks(const void *a, const void *b)
-{
-	const tp_mblock *left = a, *right = b;
-
-	return (*left > *right) - (*left < *right);
-}
-
-void tpi_sweep_sort(tp_mblock *blocks, size_t nr)
-{
-	if (nr)
-		qsort(blocks, nr, sizeof(*blocks), compare_blocks);
 }
 
 int tpi_sweep_read(struct tpi_sweep *sweep, tp_mblock block, void *data)

@@ -1,15 +1,16 @@
 /*
  * sweep.h - reading many metadata blocks with all the cores there are.
  *
- * A sweep goes along a list of blocks in slices.  Of each slice the blocks are
+ * A sweep goes along a set of blocks in slices.  Of each slice the blocks are
  * read, adjacent ones in one request, and examined, by several threads; then
- * each is integrated, in the order of the list, by the caller's thread.  So
+ * each is integrated, in ascending order, by the caller's thread.  So
  * what is costly is done in parallel, and what comes of it does not depend on
  * who did it.
  */
 #ifndef TPI_CHECK_SWEEP_H
 #define TPI_CHECK_SWEEP_H
 
+#include "check/frontier.h"
 #include "io/device.h"
 
 struct tpi_sweep;
@@ -45,13 +46,10 @@ void tpi_sweep_set_progress(struct tpi_sweep *sweep,
 			    int (*progress)(void *context, size_t nr_read),
 			    void *context);
 
-/* @blocks, which lie on the device, in ascending order for the sake of speed.
+/* @blocks, which lie on the device, in ascending order, until none is left.
  * 0, or what integrate or progress returned. */
-int tpi_sweep_run(struct tpi_sweep *sweep, const tp_mblock *blocks, size_t nr,
+int tpi_sweep_run(struct tpi_sweep *sweep, struct tpi_frontier *blocks,
 		  const struct tpi_sweep_ops *ops, void *context);
-
-/* Into that order. */
-void tpi_sweep_sort(tp_mblock *blocks, size_t nr);
 
 /* One block, now, to memory aligned to a block. */
 int tpi_sweep_read(struct tpi_sweep *sweep, tp_mblock block, void *data);

@@ -37,7 +37,7 @@ static int take_roots(void *context, tp_mblock block)
 {
 	struct collecting *collecting = context;
 	const struct tpi_check_block *known = &collecting->check->blocks[block];
-	const struct tpi_node *node = known->copy;
+	const struct tpi_node *node = tpi_check_copy(collecting->check, known);
 
 	for (uint32_t i = 0; known->is_leaf && i < known->nr; i++) {
 		struct tpi_check_thin *thin = add_thin(collecting);
@@ -56,7 +56,7 @@ static int take_details(void *context, tp_mblock block)
 {
 	struct collecting *collecting = context;
 	const struct tpi_check_block *known = &collecting->check->blocks[block];
-	const struct tpi_node *node = known->copy;
+	const struct tpi_node *node = tpi_check_copy(collecting->check, known);
 	const struct tpi_disk_details *details = tpi_node_values(node, 0);
 
 	for (uint32_t i = 0; known->is_leaf && i < known->nr; i++) {
@@ -143,21 +143,22 @@ static void check_mapped(struct tpi_check *check,
 			 const struct tpi_where *where)
 {
 	const struct tpi_check_block *root = NULL;
+	uint64_t nr_mappings;
 
 	if (thin->has_root)
 		root = tpi_trees_node(check, thin->root, TP_PLACE_MAPPINGS);
 	if (!root)
 		return;
+	nr_mappings = tpi_trees_entries(check, root);
 	if (!where->held && thin->id < TPI_HOST_IDS_END)
-		check->report.nr_mappings += root->nr_entries;
+		check->report.nr_mappings += nr_mappings;
 	if (thin->has_details && root->whole &&
-	    root->nr_entries != thin->details.mapped_blocks)
+	    nr_mappings != thin->details.mapped_blocks)
 		tpi_tell(check, TP_CHECK_CORRUPTION, TP_FOUND_MAPPED_BLOCKS,
 			 where,
 			 "thin %" PRIu64 " has %" PRIu64
 			 " mappings, and its details say %" PRIu64,
-			 thin->id, root->nr_entries,
-			 thin->details.mapped_blocks);
+			 thin->id, nr_mappings, thin->details.mapped_blocks);
 }
 
 static void check_times(struct tpi_check *check,
@@ -207,11 +208,9 @@ int tpi_thins_verify(struct tpi_check *check, struct tpi_check_view *view)
 	bool whole;
 	int r;
 
-	r = tpi_load_refer(check, thins.block, TP_PLACE_THINS);
-	if (!r)
-		r = tpi_load_refer(check, details.block, TP_PLACE_DETAILS);
-	if (!r)
-		r = tpi_load_run(check);
+	tpi_load_refer(check, thins.block, TP_PLACE_THINS);
+	tpi_load_refer(check, details.block, TP_PLACE_DETAILS);
+	r = tpi_load_run(check);
 	if (r)
 		return r;
 	thins.held = details.held = view->held;

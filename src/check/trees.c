@@ -21,10 +21,11 @@ static bool may_be_shared(enum tp_check_place place)
 }
 
 static void tell_problems(struct tpi_check *check,
-			  const struct tpi_check_block *known,
 			  const struct tpi_where *where)
 {
-	for (const struct tpi_problem *p = known->problems; p; p = p->next)
+	const struct tpi_problem *p = tpi_load_problems(check, where->block);
+
+	for (; p; p = p->next)
 		tpi_tell(check, p->severity, p->kind, where, "%s", p->what);
 }
 
@@ -76,7 +77,7 @@ struct tpi_check_block *tpi_trees_visit(struct tpi_check *check,
 		known->visit = TPI_VISITED;
 	}
 	if (*first)
-		tell_problems(check, known, where);
+		tell_problems(check, where);
 	if (!known || known->state != TPI_USABLE) {
 		check->hidden = true;
 		return NULL;
@@ -155,27 +156,47 @@ static void check_child(struct tpi_check *check, struct tpi_check_block *child,
 	}
 }
 
+uint64_t tpi_trees_entries(const struct tpi_check *check,
+			   const struct tpi_check_block *node)
+{
+	return node->is_leaf ? node->nr
+			     : tpi_check_kept(check, node)->nr_entries;
+}
+
 /* What a child adds to what is known of its parent. */
-static void absorb(struct tpi_check_block *node,
+static void absorb(struct tpi_check *check, struct tpi_check_block *node,
 		   const struct tpi_check_block *child)
 {
 	node->whole &= child->whole;
-	node->nr_entries += child->nr_entries;
+	tpi_check_kept(check, node)->nr_entries +=
+		tpi_trees_entries(check, child);
 	if (!child->nr)
 		return;
 	node->first = tpi_min(node->first, child->first);
 	node->last = tpi_max(node->last, child->last);
 }
 
-/* Leaves are to be equally deep. */
+static void tell_too_deep(struct tpi_check *check, const struct place *place)
+{
+	tpi_tell(check, TP_CHECK_CORRUPTION, TP_FOUND_DEPTH, &place->where,
+		 "more than %u levels", TPI_BTREE_MAX_DEPTH);
+}
+
+/* Leaves are to be equally deep; and a tree is not to be too deep, one that was
+ * come to elsewhere before and is beneath this node now included. */
 static void check_height(struct tpi_check *check, struct tpi_check_block *node,
 			 const struct tpi_check_block *child,
 			 const struct place *place)
 {
 	unsigned height = child->height + 1u;
 
+	if (height == TPI_BTREE_MAX_DEPTH) {
+		tell_too_deep(check, place);
+		node->whole = false;
+		height--;
+	}
 	if (!node->height)
-		node->height = (uint8_t)height;
+		node->height = height & 31;
 	if (node->height == height)
 		return;
 	tpi_tell(check, TP_CHECK_CORRUPTION, TP_FOUND_DEPTH, &place->where,
@@ -183,16 +204,16 @@ static void check_height(struct tpi_check *check, struct tpi_check_block *node,
 		 "it, and one before it %u",
 		 child->height, node->height - 1u);
 	node->whole = false;
-	node->height = (uint8_t)tpi_max(node->height, height);
+	node->height = tpi_max(node->height, height) & 31;
 }
 
 static void expand_internal(struct tpi_check *check,
 			    struct tpi_check_block *known,
 			    const struct place *place)
 {
-	const struct tpi_node *node = known->copy;
+	const struct tpi_node *node = tpi_check_copy(check, known);
 
-	known->nr_entries = 0;
+	tpi_check_kept(check, known)->nr_entries = 0;
 	for (uint32_t i = 0; i < known->nr; i++) {
 		struct place below = place_of_child(place, node, i);
 		struct tpi_check_block *child;
@@ -203,7 +224,7 @@ static void expand_internal(struct tpi_check *check,
 		if (child) {
 			check_child(check, child, &below, first);
 			check_height(check, known, child, &below);
-			absorb(known, child);
+			absorb(check, known, child);
 		} else {
 			known->whole = false;
 		}
@@ -216,7 +237,7 @@ static void expand_thins(struct tpi_check *check,
 			 const struct tpi_check_block *known,
 			 const struct place *place)
 {
-	const struct tpi_node *node = known->copy;
+	const struct tpi_node *node = tpi_check_copy(check, known);
 
 	if (tpi_check_has(check, TP_CHECK_SKIP_MAPPINGS)) {
 		check->hidden = true;
@@ -240,8 +261,7 @@ static bool is_too_deep(struct tpi_check *check, const struct place *place)
 {
 	if (place->depth < TPI_BTREE_MAX_DEPTH)
 		return false;
-	tpi_tell(check, TP_CHECK_CORRUPTION, TP_FOUND_DEPTH, &place->where,
-		 "more than %u levels", TPI_BTREE_MAX_DEPTH);
+	tell_too_deep(check, place);
 	check->hidden = true;
 
 	return true;
@@ -300,6 +320,7 @@ struct tpi_check_block *tpi_trees_node(const struct tpi_check *check,
 void tpi_trees_begin_walk(struct tpi_check *check)
 {
 	check->nr_walks++;
+	tpi_assert(check->nr_walks < 256);
 }
 
 static int walk(struct tpi_check *check, tp_mblock block,
@@ -313,10 +334,12 @@ static int walk(struct tpi_check *check, tp_mblock block,
 	if (!known || known->mark == check->nr_walks ||
 	    depth == TPI_BTREE_MAX_DEPTH)
 		return 0;
-	known->mark = check->nr_walks;
+	known->mark = check->nr_walks & 255;
 	r = each(context, block);
-	node = known->copy;
-	for (uint32_t i = 0; !known->is_leaf && i < known->nr && !r; i++)
+	if (known->is_leaf)
+		return r;
+	node = tpi_check_copy(check, known);
+	for (uint32_t i = 0; i < known->nr && !r; i++)
 		r = walk(check, tpi_node_child(node, i), role, depth + 1, each,
 			 context);
 

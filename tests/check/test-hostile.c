@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "btree/btree.h"
 #include "check/checking.h"
 #include "pool/mapping.h"
 #include "support/damage.h"
@@ -91,12 +92,17 @@ static void put_node(struct image *image, tp_mblock block,
 	image_seal_as(image, block, IMAGE_MAPPINGS, block);
 }
 
-static void set_first_thin(struct image *image, tp_mblock root)
+static void set_thin(struct image *image, uint32_t nr, tp_mblock root)
 {
 	size_t i = image_find(image, IMAGE_THINS, 0);
 
-	tpi_node_set_child(image_data(image, i), 0, root);
+	tpi_node_set_child(image_data(image, i), nr, root);
 	image_seal(image, i);
+}
+
+static void set_first_thin(struct image *image, tp_mblock root)
+{
+	set_thin(image, 0, root);
 }
 
 /* 252 to the power of 14 ways lead to the leaf. */
@@ -129,6 +135,83 @@ START_TEST(test_ways_without_number_are_not_all_taken)
 	ck_assert_uint_lt(checked.report.nr_blocks_read, 150);
 	checked_exit(&checked);
 	free(bytes);
+}
+END_TEST
+
+/* The second entry for a bitmap is wrong; that is no reason not to count what it
+ * is for. */
+START_TEST(test_an_index_that_has_a_bitmap_twice_hides_nothing)
+{
+	char *bytes = make_image();
+	struct damage_report damage;
+	struct checked checked;
+	struct image image;
+	struct tpi_node *index;
+	uint32_t nr;
+
+	ck_assert(
+		damage_do(bytes, IMAGE_BYTES, DAMAGE_MAPPED_TWICE, 2, &damage));
+	image_survey(&image, bytes, IMAGE_BYTES);
+	index = image_data(&image, image_find(&image, IMAGE_DATA_INDEX, 0));
+	nr = tpi_node_nr(index);
+	index->nr_entries = le32_make(nr + 1);
+	tpi_node_set_key(index, nr, 0);
+	memcpy(tpi_node_values(index, nr), tpi_node_values(index, 0),
+	       sizeof(struct tpi_disk_index_entry));
+	image_seal(&image, image_find(&image, IMAGE_DATA_INDEX, 0));
+	image_exit(&image);
+	check_bytes(bytes, 0, &checked);
+	ck_ok(checked.result);
+	ck_assert_uint_gt(checked.report.nr_by_kind[TP_FOUND_KEY_ORDER], 0);
+	ck_assert_uint_gt(checked.report.nr_by_kind[TP_FOUND_MAPPED_TWICE], 0);
+	checked_exit(&checked);
+	free(bytes);
+}
+END_TEST
+
+/* A chain of nodes, one beneath the other, and a leaf. */
+static void put_chain(struct image *image, unsigned nr_levels)
+{
+	union {
+		struct tpi_node node;
+		char bytes[TPI_MBLOCK_BYTES];
+	} block;
+
+	for (tp_mblock i = 0; i + 1 < nr_levels; i++) {
+		tpi_node_init(&block.node, TPI_NODE_INTERNAL, TPI_CHILD_SIZE);
+		tpi_node_insert_child(&block.node, 0, 0, FIRST_FREE + i + 1);
+		put_node(image, FIRST_FREE + i, &block.node);
+	}
+	tpi_node_init(&block.node, TPI_NODE_LEAF, sizeof(le64));
+	put_node(image, FIRST_FREE + nr_levels - 1, &block.node);
+}
+
+/* The lower half is the first thin's tree too, and was seen there before it is
+ * met again, as a part of what is too deep. */
+START_TEST(test_a_tree_is_too_deep_even_if_each_part_of_it_is_not)
+{
+	static const unsigned levels[] = { TPI_BTREE_MAX_DEPTH,
+					   TPI_BTREE_MAX_DEPTH + 1, 24 };
+
+	for (unsigned i = 0; i < 3; i++) {
+		char *bytes = make_image();
+		struct checked checked;
+		struct image image;
+		uint64_t *nr_found;
+
+		image_survey(&image, bytes, IMAGE_BYTES);
+		put_chain(&image, levels[i]);
+		set_thin(&image, 0, FIRST_FREE + levels[i] / 2);
+		set_thin(&image, 1, FIRST_FREE);
+		image_exit(&image);
+		check_bytes(bytes, 0, &checked);
+		ck_ok(checked.result);
+		nr_found = &checked.report.nr_by_kind[TP_FOUND_DEPTH];
+		ck_assert_uint_eq(*nr_found > 0,
+				  levels[i] > TPI_BTREE_MAX_DEPTH);
+		checked_exit(&checked);
+		free(bytes);
+	}
 }
 END_TEST
 
@@ -174,5 +257,7 @@ int main(void)
 
 	return RUN_TESTS("check/hostile", 1, test_any_damage_can_be_checked,
 			 test_ways_without_number_are_not_all_taken,
+			 test_an_index_that_has_a_bitmap_twice_hides_nothing,
+			 test_a_tree_is_too_deep_even_if_each_part_of_it_is_not,
 			 test_mappings_all_over_take_no_memory);
 }
