@@ -175,6 +175,14 @@ struct wrong_run {
 	uint32_t stored, wanted;
 };
 
+/* Is @block wrong in the same way as the run that ends before it? */
+static bool goes_on(const struct wrong_run *run, uint64_t block,
+		    uint32_t stored, uint32_t wanted)
+{
+	return run->begin < run->end && run->end == block &&
+	       run->stored == stored && run->wanted == wanted;
+}
+
 static void tell_run(struct tpi_check *check, const struct tpi_check_map *map,
 		     const struct wrong_run *run)
 {
@@ -247,8 +255,7 @@ static void tell_differences(struct tpi_check *check,
 		uint32_t stored = stored_count(map, block, entry, &in_tree);
 
 		check_overflow(check, map, block, entry, in_tree, stored);
-		if (run.end == block && run.stored == stored &&
-		    run.wanted == wanted) {
+		if (goes_on(&run, block, stored, wanted)) {
 			run.end++;
 			continue;
 		}

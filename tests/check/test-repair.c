@@ -160,6 +160,45 @@ START_TEST(test_leaks_are_repaired)
 }
 END_TEST
 
+static char *empty_image(void)
+{
+	char *bytes = calloc(1, IMAGE_BYTES);
+	struct byte_device metadata;
+	struct tp_device *data;
+
+	byte_device_init(&metadata, bytes, IMAGE_BYTES);
+	ck_ok(tp_device_open_memory(64 * MIB, &data));
+	ck_ok(tp_pool_format(metadata.device, data, NULL));
+	tp_device_unref(data);
+	byte_device_exit(&metadata);
+
+	return bytes;
+}
+
+/* Blocks from the first on that are free, and counted so, are nothing to tell
+ * of, when others of the same bitmap are. */
+START_TEST(test_a_leak_behind_free_blocks_is_a_leak_and_no_more)
+{
+	char *bytes = empty_image();
+	struct checked checked;
+	struct image image;
+
+	image_survey(&image, bytes, IMAGE_BYTES);
+	tpi_bitmap_set(find(&image, IMAGE_DATA_BITMAP, 0), 7, 1);
+	seal(&image, find(&image, IMAGE_DATA_BITMAP, 0));
+	image_exit(&image);
+	check_bytes(bytes, TP_CHECK_REPAIR_LEAKS, &checked);
+	ck_ok(checked.result);
+	ck_assert_msg(checked.report.worst == TP_CHECK_LEAK, "told:\n%s",
+		      checked.told);
+	ck_assert_uint_eq(checked.report.leaked_data_blocks, 1);
+	ck_assert(checked.report.repaired);
+	checked_exit(&checked);
+	must_be_clean(bytes);
+	free(bytes);
+}
+END_TEST
+
 /* TOL-17: the second time as the first. */
 START_TEST(test_what_was_repaired_can_be_repaired_again)
 {
@@ -449,6 +488,7 @@ int main(void)
 
 	return RUN_TESTS(
 		"check/repair", 1, test_leaks_are_repaired,
+		test_a_leak_behind_free_blocks_is_a_leak_and_no_more,
 		test_what_was_repaired_can_be_repaired_again,
 		test_nothing_is_touched_where_there_is_worse_or_nothing,
 		test_counts_too_low_are_no_leaks,
