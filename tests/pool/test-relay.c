@@ -29,7 +29,7 @@ static bool begin_on_file(void)
 	file_options.engine = TP_FILE_ENGINE_URING;
 	options.commit_interval_ms = TP_NEVER;
 	thin_options.size = THIN_BYTES;
-	scratch_file(path, 2 * THIN_BYTES);
+	scratch_file(path, 8 * THIN_BYTES);
 	r = tp_device_open_file(path, &file_options, &data);
 	unlink(path);
 	if (r == -EOPNOTSUPP)
@@ -152,6 +152,39 @@ START_TEST(test_a_queue_is_destroyed_though_its_flush_is_under_way)
 }
 END_TEST
 
+/* What is being given a block of its own is not another's to wait for, whose
+ * host does not reap. */
+START_TEST(test_a_host_that_does_not_reap_holds_up_nobodys_first_write)
+{
+	static char bytes[2][4096];
+	struct tp_queue *idle, *busy;
+	struct io forgotten, io;
+
+	if (!begin_on_file())
+		return;
+	ck_ok(tp_queue_create(pool, 1, &idle));
+	ck_ok(tp_queue_create(pool, 1, &busy));
+	for (uint64_t i = 0; i < 20; i++) {
+		uint64_t block = i * WORLD_BLOCK;
+
+		ck_ok(tp_pool_create_snapshot(pool, 2 + (uint32_t)i, 1));
+		memset(bytes, (int)i + 1, sizeof(bytes));
+		io_init(&forgotten, TP_WRITE, bytes[0], block, 4096, 0);
+		io_submit(&forgotten, idle, thin);
+		io_init(&io, TP_WRITE, bytes[1], block + 8192, 4096, 0);
+		io_submit(&io, busy, thin);
+		wait_for_one(&io, busy);
+		ck_assert_uint_eq(forgotten.nr_ended, 0);
+		wait_for_one(&forgotten, idle);
+		ck_ok(tp_thin_read(thin, bytes[1], 4096, block));
+		ck_assert_mem_eq(bytes[0], bytes[1], 4096);
+	}
+	tp_queue_destroy(busy);
+	tp_queue_destroy(idle);
+	end_on_file();
+}
+END_TEST
+
 /* A queue for each turn, so that queues go while others' flushes are under
  * way. */
 static void *flush_again_and_again(void *context)
@@ -165,6 +198,8 @@ static void *flush_again_and_again(void *context)
 		for (unsigned i = 0; i < 20; i++)
 			write_and_flush(queue, mine + i * UINT64_C(4096));
 		tp_queue_destroy(queue);
+		if (!mine)
+			ck_ok(tp_pool_create_snapshot(pool, 2 + turn, 1));
 	}
 
 	return NULL;
@@ -191,6 +226,7 @@ int main(void)
 		"relay", 1,
 		test_a_flush_without_a_commit_does_not_wake_the_loops_thread,
 		test_a_host_that_does_not_reap_holds_up_nobodys_flush,
+		test_a_host_that_does_not_reap_holds_up_nobodys_first_write,
 		test_a_queue_is_destroyed_though_its_flush_is_under_way,
 		test_threads_that_flush_at_once_lose_no_flush);
 }
