@@ -70,10 +70,16 @@ static void end_turn(struct tpi_epoch *epoch)
 	}
 }
 
-/* A poll may have withdrawn the signal that a host sleeps for.  False: something
- * has ended meanwhile. */
+/*
+ * A poll may have withdrawn the signal that a host sleeps for; or it has taken
+ * from the channel what was to end a sleep there that is only about to begin, and
+ * so has to be prepared again.  False: something has ended meanwhile.
+ */
 static bool keep_promise(struct tpi_port *port)
 {
+	if (atomic_load(&port->queue->in_channel))
+		return !tpi_channel_prepare_sleep(port->channel);
+
 	return !atomic_load(&port->queue->armed) ||
 	       !tpi_channel_arm(port->channel);
 }
@@ -87,14 +93,15 @@ void tpi_ports_help(struct tp_pool *pool)
 	{
 		struct tpi_port *port =
 			tpi_container_of(entry, struct tpi_port, entry);
-		bool ended;
+		bool ended, kept;
 
 		if (!port->queue)
 			continue;
 		pthread_mutex_lock(&port->lock);
 		tpi_channel_poll(port->channel, UINT32_MAX);
 		tpi_loop_ready_all(&pool->loop, &port->relayed);
-		ended = port->ended || !keep_promise(port);
+		kept = keep_promise(port);
+		ended = port->ended || !kept;
 		pthread_mutex_unlock(&port->lock);
 		if (ended)
 			tpi_queue_notify(port->queue);

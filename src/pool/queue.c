@@ -772,11 +772,11 @@ static uint64_t time_left(const struct tp_queue *queue, uint64_t deadline)
 
 /* Whoever gives a signal takes back that one was asked for; only the device
  * does not, which gives none to who sleeps on it. */
-static void wait_asleep(struct tp_queue *queue, uint64_t deadline)
+static void wait_asleep(struct tp_queue *queue, bool in_channel,
+			uint64_t deadline)
 {
 	struct tpi_channel *channel = queue->port.channel;
 	uint64_t timeout_ns = time_left(queue, deadline);
-	bool in_channel = tpi_channel_can_sleep(channel);
 
 	if (watch(queue,
 		  in_channel ? tpi_channel_prepare_sleep : tpi_channel_arm))
@@ -791,6 +791,7 @@ static void wait_asleep(struct tp_queue *queue, uint64_t deadline)
 
 static int wait_for(struct tp_queue *queue, unsigned min, uint64_t deadline)
 {
+	bool in_channel = tpi_channel_can_sleep(queue->port.channel);
 	unsigned nr = 0;
 	bool slept = false;
 
@@ -805,7 +806,11 @@ static int wait_for(struct tp_queue *queue, unsigned min, uint64_t deadline)
 		/* For nothing: by a signal that is still there? */
 		if (!r && slept)
 			clear_signal(queue);
-		wait_asleep(queue, deadline);
+
+		/* Who polls for us meanwhile has to know: keep_promise(). */
+		atomic_store(&queue->in_channel, in_channel);
+		wait_asleep(queue, in_channel, deadline);
+		atomic_store(&queue->in_channel, false);
 		slept = true;
 	}
 	if (slept)

@@ -26,6 +26,9 @@ struct tp_queue {
 
 	/* Somebody may sleep on event_fd. */
 	_Atomic bool armed;
+
+	/* Somebody sleeps on the channel, or is about to. */
+	_Atomic bool in_channel;
 };
 
 int tpi_queue_create(struct tp_pool *pool, unsigned depth, bool internal,

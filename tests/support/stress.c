@@ -474,7 +474,8 @@ static void open_devices(const struct stress *stress)
 	scratch_file(all.data_path, DATA_BYTES);
 	all.on_files = stress->on_files;
 	ck_ok(tp_device_open_file(all.metadata_path, NULL, &all.metadata));
-	options.engine = TP_FILE_ENGINE_THREADS;
+	options.engine = stress->seed & 2 ? TP_FILE_ENGINE_DEFAULT
+					  : TP_FILE_ENGINE_THREADS;
 	if (all.on_files)
 		ck_ok(tp_device_open_file(all.data_path, &options, &all.data));
 	else
