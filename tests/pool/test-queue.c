@@ -466,12 +466,13 @@ static struct {
 	bool holds_reads;
 	unsigned nr_ending; /* held reads that may end */
 	bool ends_when_asked;
-	bool watched; /* the last to ask for a signal was promised one */
+	struct halves_channel *last; /* that was opened: the queue's */
 	unsigned nr_reads;
 } halves;
 
 struct halves_channel {
 	int event_fd;
+	bool watched; /* a signal is promised, and no poll has withdrawn it */
 	unsigned nr;
 	struct tp_device_request *requests[64];
 };
@@ -482,6 +483,7 @@ static int halves_open(void *context, int event_fd, int inline_only,
 	struct halves_channel *new = calloc(1, sizeof(*new));
 
 	new->event_fd = event_fd;
+	halves.last = new;
 	*channel = new;
 
 	return 0;
@@ -525,7 +527,7 @@ static unsigned halves_poll(void *context, unsigned max)
 	struct tp_device_request *request;
 	unsigned nr = 0;
 
-	halves.watched = false;
+	channel->watched = false;
 	while (nr < max && channel->nr && may_end(channel->requests[0])) {
 		request = channel->requests[0];
 		channel->nr--;
@@ -549,9 +551,9 @@ static int halves_arm(void *context)
 		halves.ends_when_asked = false;
 		halves.nr_ending++;
 	}
-	halves.watched = !may_end(channel->requests[0]);
+	channel->watched = !may_end(channel->requests[0]);
 
-	return !halves.watched;
+	return !channel->watched;
 }
 
 static uint64_t halves_size(void *context)
@@ -625,7 +627,7 @@ START_TEST(test_a_bio_that_ends_by_halves_is_heard_of)
 	io_submit(&io, of_halves.queue, of_halves.thin);
 	ck_assert_int_eq(tp_queue_poll(of_halves.queue, 0), 0);
 	ck_assert_uint_eq(halves.nr_reads, 3);
-	ck_assert(halves.watched);
+	ck_assert(halves.last->watched);
 
 	halves.nr_ending = 1;
 	ck_assert_int_eq(tp_queue_poll(of_halves.queue, 0), 1);
@@ -644,7 +646,7 @@ START_TEST(test_a_poll_in_vain_asks_for_the_signal_again)
 	io_submit(&io, of_halves.queue, of_halves.thin);
 	for (unsigned i = 0; i < 3; i++) {
 		ck_assert_int_eq(tp_queue_poll(of_halves.queue, 0), 0);
-		ck_assert(halves.watched);
+		ck_assert(halves.last->watched);
 	}
 
 	halves.nr_ending = 2;
