@@ -156,7 +156,9 @@ static struct lane *lane_open(struct target *target, unsigned depth)
 
 /*---------------------------- open and close -------------------------------*/
 
-static struct tp_device *new_device(struct memory_store *memory)
+/* @close: once nobody has the device any more; may be NULL. */
+static struct tp_device *new_device(struct memory_store *memory,
+				    void (*close)(void *context))
 {
 	const struct tp_device_async_ops ops = {
 		TP_DEVICE_ASYNC_OPS_INIT,
@@ -168,6 +170,7 @@ static struct tp_device *new_device(struct memory_store *memory)
 		.poll = poll_channel,
 		.arm = arm,
 		.size = size,
+		.close = close,
 	};
 	struct tp_device *device;
 
@@ -176,13 +179,32 @@ static struct tp_device *new_device(struct memory_store *memory)
 	return device;
 }
 
+static void free_memory(struct memory_store *memory)
+{
+	if (memory->pages)
+		munmap(memory->pages, memory->store.size_bytes);
+	free(memory);
+}
+
 static void close_memory(struct store *store)
 {
-	struct memory_store *memory = (struct memory_store *)store;
+	free_memory((struct memory_store *)store);
+}
 
-	if (memory->pages)
-		munmap(memory->pages, store->size_bytes);
-	free(memory);
+static void close_metadata(void *context)
+{
+	free_memory(context);
+}
+
+/* Of the same kind as the data, and there for as long as its device is. */
+static struct tp_device *open_metadata(void)
+{
+	struct memory_store *memory = allocate(sizeof(*memory));
+
+	memory->pages = allocate_pages(METADATA_BYTES);
+	memory->store.size_bytes = METADATA_BYTES;
+
+	return new_device(memory, close_metadata);
 }
 
 static struct store *open_store(char *pages, uint64_t size_bytes,
@@ -194,7 +216,7 @@ static struct store *open_store(char *pages, uint64_t size_bytes,
 	memory->store.size_bytes = size_bytes;
 	memory->store.raw.open = lane_open;
 	memory->store.close = close_memory;
-	memory->store.data = new_device(memory);
+	memory->store.data = new_device(memory, NULL);
 	memory->store.metadata = metadata;
 
 	return &memory->store;
@@ -202,11 +224,8 @@ static struct store *open_store(char *pages, uint64_t size_bytes,
 
 struct store *open_memory_store(uint64_t size_bytes)
 {
-	struct tp_device *metadata;
-
-	check(tp_device_open_memory(METADATA_BYTES, &metadata), "metadata");
-
-	return open_store(allocate_pages(size_bytes), size_bytes, metadata);
+	return open_store(allocate_pages(size_bytes), size_bytes,
+			  open_metadata());
 }
 
 struct store *open_forgetful_store(uint64_t size_bytes,
