@@ -52,11 +52,10 @@ struct run {
 	bool flushes;
 };
 
-static void run_batch(const struct run *run, unsigned first)
-{
-	static struct io ios[NR_IN_FLIGHT];
-	struct io flush;
+static struct io ios[NR_IN_FLIGHT];
 
+static void submit_batch(const struct run *run, unsigned first)
+{
 	for (unsigned i = 0; i < NR_IN_FLIGHT; i++) {
 		uint64_t at = (first + i) * (uint64_t)WORLD_BLOCK;
 
@@ -64,8 +63,31 @@ static void run_batch(const struct run *run, unsigned first)
 			run->length, run->flags);
 		io_submit(&ios[i], queue, thin);
 	}
+}
+
+static void wait_for_batch(void)
+{
 	for (unsigned i = 0; i < NR_IN_FLIGHT; i++)
 		ck_ok(io_wait(w, &ios[i], queue));
+}
+
+/* All writes are with the device at the same time, so that there is as much
+ * beside them as there ever need be, however fast they are later. */
+static void run_held_batch(const struct run *run, unsigned first)
+{
+	observer_hold(&w->data, OPS(TP_WRITE));
+	submit_batch(run, first);
+	world_until(w, w->data.nr_held == NR_IN_FLIGHT);
+	observer_release(&w->data);
+	wait_for_batch();
+}
+
+static void run_batch(const struct run *run, unsigned first)
+{
+	struct io flush;
+
+	submit_batch(run, first);
+	wait_for_batch();
 	if (run->flushes) {
 		io_submit_flush(&flush, queue, thin);
 		ck_ok(io_wait(w, &flush, queue));
@@ -176,6 +198,7 @@ START_TEST(test_writes_that_break_sharing_do_likewise)
 	begin(_i);
 	thin_fill(thin, 0, THIN_BYTES, 1);
 	ck_ok(tp_pool_create_snapshot(w->pool, 2, 1));
+	run_held_batch(&run, 0);
 	count(&run);
 	ck_ok(tp_pool_create_snapshot(w->pool, 3, 1));
 	check_few(count(&run), run.nr);
