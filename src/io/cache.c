@@ -673,8 +673,10 @@ void tpi_cache_forget(struct tpi_cache *cache, tp_mblock number)
 		block->unwanted = true;
 		return;
 	}
-	if (block->state == DIRTY)
+	if (block->state == DIRTY) {
 		cache->nr_dirty--;
+		cache->era++;
+	}
 	depart(block);
 }
 

@@ -80,8 +80,8 @@ int tpi_cache_new_block(struct tpi_cache *cache, tp_mblock block,
  * to change it; NULL: it is not dirty. */
 void *tpi_cache_dirty_data(const struct tpi_cache *cache, tp_mblock block);
 
-/* While this number stays the same, a dirty block stays dirty, and where it is,
- * unless it is forgotten by itself. */
+/* While this number stays the same, every block that is dirty stays so, and
+ * its content where it is. */
 uint64_t tpi_cache_era(const struct tpi_cache *cache);
 
 /* A block was freed: if it is dirty it need not be written, and what others may

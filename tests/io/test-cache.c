@@ -380,12 +380,15 @@ END_TEST
 START_TEST(test_a_forgotten_block_is_not_written)
 {
 	char *data;
+	uint64_t era;
 
 	setup();
 	make_dirty(7, 'a');
 	make_dirty(8, 'b');
 	data = tpi_cache_dirty_data(cache, 7);
+	era = tpi_cache_era(cache);
 	tpi_cache_forget(cache, 7);
+	ck_assert_uint_ne(tpi_cache_era(cache), era);
 	ck_assert_int_eq(data[100], 'a');
 	ck_assert(!is_here(7));
 	ck_assert_uint_eq(tpi_cache_nr_dirty(cache), 1);
