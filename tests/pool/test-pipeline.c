@@ -618,10 +618,12 @@ START_TEST(test_a_commit_that_fails_while_a_rollback_waits_for_it_ends_both)
 	thin_fill(thin, 8 * WORLD_BLOCK, WORLD_BLOCK, 2);
 	commit_fail_at(&w, WRITE_BACK, 1);
 	commit_stop_at(&w, WRITE_BACK);
+	io_log_clear(&w.log);
 	io_submit_flush(&flush, queue, thin);
 	commit_await(&w, WRITE_BACK);
+	world_until(&w, io_log_count(&w.log, "data", TP_FLUSH) == 1);
 
-	/* The data that the commit flushed may be gone. */
+	/* The data that the commit flushed, which succeeds, may be gone. */
 	observer_fail(&w.data, OPS(TP_FLUSH), 0, 1, -EIO);
 	ck_assert_int_eq(tp_thin_flush(other), -EIO);
 	commit_go_on(&w);
