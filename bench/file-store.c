@@ -49,6 +49,8 @@ static void prepare(struct io_uring_sqe *sqe, int fd, const struct slot *slot)
 			sqe, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			slot->offset, slot->length);
 		break;
+	case TP_COPY:
+		break;
 	}
 }
 

@@ -34,6 +34,7 @@ void tp_device_unref(struct tp_device *device);
 #define TP_DEVICE_DISCARD (1u << 2)
 #define TP_DEVICE_WRITE_ZEROES (1u << 3)
 #define TP_DEVICE_READ_ONLY (1u << 4)
+#define TP_DEVICE_COPY (1u << 5) /* from one place of it to another */
 
 /*
  * What a device is, asked and not assumed.  If buffers must be aligned (to more
@@ -183,6 +184,14 @@ struct tp_device_ops {
 	uint32_t memory_alignment_bytes;
 	uint32_t discard_granularity_bytes;
 	uint64_t discard_max_bytes;
+
+	/*
+	 * Copy what is at @source to @offset, as a read and a write would: the
+	 * two do not overlap.  -EOPNOTSUPP: not this time, and it is not asked
+	 * again.  NULL: blocks are copied through memory.
+	 */
+	int (*copy)(void *context, uint64_t source, uint64_t offset,
+		    uint64_t length);
 };
 #define TP_DEVICE_OPS_INIT .struct_size = sizeof(struct tp_device_ops)
 
@@ -208,6 +217,7 @@ struct tp_device_request {
 	enum tp_op op;
 	unsigned flags; /* TP_FUA: TP_WRITE to a TP_DEVICE_FUA device */
 	uint64_t offset, length; /* bytes; of every op but flush */
+	uint64_t source;         /* copy: from there to @offset, no overlap */
 	const struct iovec *iov; /* read and write: together @length bytes */
 	int iovcnt;
 

@@ -23,13 +23,14 @@ extern "C" {
 /* In a time of an option: for ever, or not at all. */
 #define TP_NEVER UINT32_MAX
 
-/* What a bio, or a request to a device, asks for. */
+/* What a bio, or a request to a device, asks for.  TP_COPY: of devices only. */
 enum tp_op {
 	TP_READ,
 	TP_WRITE,
 	TP_FLUSH,
 	TP_DISCARD,
 	TP_WRITE_ZEROES,
+	TP_COPY,
 };
 
 /*

@@ -34,6 +34,9 @@ static int blocking_work(void *context, const struct tp_device_request *request)
 	case TP_WRITE_ZEROES:
 		return ops->write_zeroes(blocking->context, request->offset,
 					 request->length);
+	case TP_COPY:
+		return ops->copy(blocking->context, request->source,
+				 request->offset, request->length);
 	}
 
 	return -EOPNOTSUPP;
@@ -80,7 +83,8 @@ static struct tp_device_async_ops async_ops(const struct tp_device_ops *ops)
 		TP_DEVICE_ASYNC_OPS_INIT,
 		.features = ops->features |
 			    (ops->discard ? TP_DEVICE_DISCARD : 0) |
-			    (ops->write_zeroes ? TP_DEVICE_WRITE_ZEROES : 0),
+			    (ops->write_zeroes ? TP_DEVICE_WRITE_ZEROES : 0) |
+			    (ops->copy ? TP_DEVICE_COPY : 0),
 		.open_channel = blocking_open_channel,
 		.close_channel = tpi_workers_close_channel,
 		.submit = tpi_workers_submit,

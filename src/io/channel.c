@@ -59,6 +59,12 @@ void tpi_channel_close(struct tpi_channel *channel)
 
 /*---------------------------- what is refused ------------------------------*/
 
+static bool is_aligned_to_blocks(const struct tp_device *device,
+				 uint64_t offset, uint64_t length)
+{
+	return !((offset | length) & (device->limits.logical_block_bytes - 1));
+}
+
 /* The size is asked for again only when that may matter: it only grows. */
 static bool is_within(struct tpi_channel *channel, uint64_t offset,
 		      uint64_t length)
@@ -73,13 +79,12 @@ static bool is_within(struct tpi_channel *channel, uint64_t offset,
 	return end <= channel->size_bytes;
 }
 
-static int check_range(struct tpi_channel *channel,
-		       const struct tp_device_request *request)
+static int check_range(struct tpi_channel *channel, uint64_t offset,
+		       uint64_t length)
 {
 	const struct tp_device *device = channel->device;
-	uint64_t offset = request->offset, length = request->length;
 
-	if ((offset | length) & (device->limits.logical_block_bytes - 1))
+	if (!is_aligned_to_blocks(device, offset, length))
 		return tpi_error(-EINVAL,
 				 "%s: %llu bytes at %llu are not aligned to "
 				 "its logical block of %u bytes",
@@ -99,6 +104,20 @@ static int check_range(struct tpi_channel *channel,
 	return 0;
 }
 
+static int check_copy(struct tpi_channel *channel,
+		      const struct tp_device_request *request)
+{
+	int r;
+
+	if (!(channel->device->limits.features & TP_DEVICE_COPY))
+		return -EOPNOTSUPP;
+	r = check_range(channel, request->source, request->length);
+	if (!r)
+		r = check_range(channel, request->offset, request->length);
+
+	return r;
+}
+
 static int check_request(struct tpi_channel *channel,
 			 const struct tp_device_request *request)
 {
@@ -112,8 +131,10 @@ static int check_request(struct tpi_channel *channel,
 				 device->name);
 	if (request->op == TP_DISCARD && !(features & TP_DEVICE_DISCARD))
 		return -EOPNOTSUPP;
+	if (request->op == TP_COPY)
+		return check_copy(channel, request);
 
-	return check_range(channel, request);
+	return check_range(channel, request->offset, request->length);
 }
 
 /*---------------------------- steps ----------------------------------------*/
@@ -275,7 +296,7 @@ static bool is_plain(const struct tpi_channel *channel,
 		(request->op == TP_WRITE &&
 		 !(limits->features & TP_DEVICE_READ_ONLY))) &&
 	       !request->flags && length &&
-	       !((offset | length) & (limits->logical_block_bytes - 1)) &&
+	       is_aligned_to_blocks(channel->device, offset, length) &&
 	       length <= channel->size_bytes &&
 	       offset <= channel->size_bytes - length &&
 	       !tpi_needs_pieces(channel, request);

@@ -9,7 +9,7 @@
 
 #define ALL_FEATURES                                                           \
 	(TP_DEVICE_FUA | TP_DEVICE_NO_CACHE | TP_DEVICE_DISCARD |              \
-	 TP_DEVICE_WRITE_ZEROES | TP_DEVICE_READ_ONLY)
+	 TP_DEVICE_WRITE_ZEROES | TP_DEVICE_READ_ONLY | TP_DEVICE_COPY)
 #define MAX_ALIGNMENT_BYTES 4096
 
 /*---------------------------- making one -----------------------------------*/

@@ -76,7 +76,8 @@ void tpi_channel_close(struct tpi_channel *channel);
  * from here.  A range beyond the device's end ends with -EIO, an op that
  * it cannot do with -EOPNOTSUPP, a write to a read-only one with -EROFS.
  *
- * TP_WRITE_ZEROES is always possible; TP_DISCARD only where the device can.
+ * TP_WRITE_ZEROES is always possible; TP_DISCARD and TP_COPY only where the
+ * device can.
  */
 void tpi_channel_submit(struct tpi_channel *channel,
 			struct tp_device_request *request);

@@ -107,6 +107,8 @@ int tpi_file_work(void *context, const struct tp_device_request *request)
 		return discard(file, request);
 	case TP_WRITE_ZEROES:
 		return write_zeroes(file, request);
+	case TP_COPY:
+		break;
 	}
 
 	return -EOPNOTSUPP;

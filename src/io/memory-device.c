@@ -224,6 +224,30 @@ static void zero(struct memory_device *memory, uint64_t offset, uint64_t length)
 	}
 }
 
+/* By way of this, for both places may be of one lock. */
+#define COPY_BYTES 4096u
+
+static int copy_within(struct memory_device *memory, uint64_t source,
+		       uint64_t offset, uint64_t length)
+{
+	char bytes[COPY_BYTES];
+	int r = 0;
+
+	while (length && !r) {
+		size_t here = tpi_min(length, COPY_BYTES);
+		struct iovec iov = { bytes, here };
+
+		r = copy_piece(memory, TP_READ, &iov, source);
+		if (!r)
+			r = copy_piece(memory, TP_WRITE, &iov, offset);
+		source += here;
+		offset += here;
+		length -= here;
+	}
+
+	return r;
+}
+
 static int do_request(struct memory_device *memory,
 		      const struct tp_device_request *request)
 {
@@ -235,6 +259,9 @@ static int do_request(struct memory_device *memory,
 	case TP_WRITE_ZEROES:
 		zero(memory, request->offset, request->length);
 		return 0;
+	case TP_COPY:
+		return copy_within(memory, request->source, request->offset,
+				   request->length);
 	case TP_FLUSH:
 		return 0;
 	}
@@ -304,7 +331,7 @@ static void memory_close(void *context)
 static const struct tp_device_async_ops memory_ops = {
 	TP_DEVICE_ASYNC_OPS_INIT,
 	.features = TP_DEVICE_FUA | TP_DEVICE_NO_CACHE | TP_DEVICE_DISCARD |
-		    TP_DEVICE_WRITE_ZEROES,
+		    TP_DEVICE_WRITE_ZEROES | TP_DEVICE_COPY,
 	.open_channel = memory_open_channel,
 	.close_channel = memory_close_channel,
 	.submit = memory_submit,

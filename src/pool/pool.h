@@ -179,6 +179,7 @@ struct tp_pool {
 	struct tpi_list idle_buffers, buffer_waiters;
 	struct tpi_list unmappings;
 	unsigned nr_buffers;
+	bool cannot_copy; /* the data device, though it said so */
 	uint8_t *zeroes;
 
 	/* Changes wait here while none may be made. */

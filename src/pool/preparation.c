@@ -424,6 +424,47 @@ static bool zero_piece(struct tpi_preparation *prep)
 	return true;
 }
 
+/*
+ * On to the bio's own data, on top of the copy.  A device that cannot after all
+ * is not asked again.
+ */
+static void copied(struct tp_device_request *request, int status)
+{
+	struct tpi_preparation *prep =
+		tpi_container_of(request, struct tpi_preparation, request);
+
+	if (status == -EOPNOTSUPP) {
+		prep->pool->cannot_copy = true;
+		go_on(prep, next_piece);
+		return;
+	}
+	if (status) {
+		finish(prep, status);
+		return;
+	}
+	prep->background = TPI_BACKGROUND_COPIED;
+	prep->position = prep->data_begin;
+	prep->end = prep->data_end;
+	go_on(prep, next_piece);
+}
+
+/* The old block as a whole, if the device can do that itself. */
+static bool copy_block(struct tpi_preparation *prep)
+{
+	struct tp_pool *pool = prep->pool;
+
+	if (prep->background != TPI_BACKGROUND_OLD_BLOCK ||
+	    prep->position != prep->begin || pool->cannot_copy ||
+	    !(tpi_device_features(pool->data_device) & TP_DEVICE_COPY))
+		return false;
+	init_request(prep, TP_COPY, target(prep, prep->begin), copied);
+	prep->request.source = prep->old * pool->block_bytes;
+	prep->request.length = prep->end - prep->begin;
+	tpi_channel_submit(pool->port.channel, &prep->request);
+
+	return true;
+}
+
 static bool needs_source(const struct tpi_preparation *prep)
 {
 	bool covered = prep->data_begin <= prep->position &&
@@ -438,10 +479,11 @@ static void next_piece(struct tpi_task *task)
 		tpi_container_of(task, struct tpi_preparation, task);
 	int r;
 
-	if (zero_piece(prep))
+	if (zero_piece(prep) || copy_block(prep))
 		return;
 	prep->piece_end = prep->end;
-	if (prep->background != TPI_BACKGROUND_NONE)
+	if (prep->background == TPI_BACKGROUND_ZEROES ||
+	    prep->background >= TPI_BACKGROUND_OLD_BLOCK)
 		prep->piece_end = tpi_min(
 			prep->end, prep->position + buffer_bytes(prep->pool));
 	if (!needs_source(prep)) {

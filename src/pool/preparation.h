@@ -11,6 +11,7 @@
 enum tpi_background {
 	TPI_BACKGROUND_NONE, /* the bio writes all, or zeroing is off */
 	TPI_BACKGROUND_ZEROES,
+	TPI_BACKGROUND_COPIED, /* the device itself has copied the old block */
 	TPI_BACKGROUND_OLD_BLOCK,
 	TPI_BACKGROUND_ORIGIN,
 };

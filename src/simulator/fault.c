@@ -5,7 +5,7 @@
 
 #include "private.h"
 
-#define ALL_OPS ((1u << (TP_WRITE_ZEROES + 1)) - 1)
+#define ALL_OPS ((1u << (TP_COPY + 1)) - 1)
 #define MAX_ERRNO 4095
 
 static int check_fault(const struct tp_simulated_fault *fault)
@@ -97,6 +97,12 @@ uint64_t tp_simulator_nr_failed(struct tp_simulator *simulator)
 	return tpi_sim_get(simulator, &simulator->nr_failed);
 }
 
+static bool touches(const struct tp_simulated_fault *fault, uint64_t offset,
+		    uint64_t length)
+{
+	return offset < fault->end && fault->begin < offset + length;
+}
+
 static bool matches(const struct tp_simulated_fault *fault,
 		    const struct tp_device_request *request)
 {
@@ -104,8 +110,9 @@ static bool matches(const struct tp_simulated_fault *fault,
 		return false;
 
 	return request->op == TP_FLUSH ||
-	       (request->offset < fault->end &&
-		fault->begin < request->offset + request->length);
+	       touches(fault, request->offset, request->length) ||
+	       (request->op == TP_COPY &&
+		touches(fault, request->source, request->length));
 }
 
 struct tpi_sim_verdict tpi_sim_judge(struct tpi_sim_device *device,

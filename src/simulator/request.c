@@ -7,6 +7,7 @@
  * simulator's list of writes then; here writes leave the list as they become
  * stable.
  */
+#include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -225,11 +226,12 @@ static int apply_newest(struct tpi_sim_write *write)
 	return r;
 }
 
-static void begin_write(struct tpi_sim_device *device,
-			struct tpi_sim_flight *flight)
+static void begin_write_of(struct tpi_sim_device *device,
+			   struct tpi_sim_flight *flight,
+			   const struct tp_device_request *request)
 {
 	struct tpi_sim_write *write =
-		tpi_sim_write_new(device, flight->id, flight->request);
+		tpi_sim_write_new(device, flight->id, request);
 
 	if (!write) {
 		flight->status = -ENOMEM;
@@ -243,6 +245,55 @@ static void begin_write(struct tpi_sim_device *device,
 		return;
 	}
 	flight->write = write;
+}
+
+static void begin_write(struct tpi_sim_device *device,
+			struct tpi_sim_flight *flight)
+{
+	begin_write_of(device, flight, flight->request);
+}
+
+/* The device reads what a reader would see now, and writes that. */
+static int read_for_copy(struct tpi_sim_device *device,
+			 const struct tp_device_request *request, void *bytes)
+{
+	const struct iovec iov = { bytes, request->length };
+	const struct tp_device_request read = {
+		.op = TP_READ,
+		.offset = request->source,
+		.length = request->length,
+		.iov = &iov,
+		.iovcnt = 1,
+	};
+	struct tpi_sim_content content;
+	int r = look(device, &read, &content);
+
+	if (!r)
+		scatter(&content, &read);
+	tpi_sim_content_drop(&content);
+
+	return r;
+}
+
+static void begin_copy(struct tpi_sim_device *device,
+		       struct tpi_sim_flight *flight)
+{
+	const struct tp_device_request *request = flight->request;
+	struct iovec iov = { malloc(request->length), request->length };
+	struct tp_device_request write = *request;
+
+	if (!iov.iov_base) {
+		flight->status = -ENOMEM;
+		return;
+	}
+	write.op = TP_WRITE;
+	write.iov = &iov;
+	write.iovcnt = 1;
+	if (read_for_copy(device, request, iov.iov_base))
+		flight->status = -ENOMEM;
+	else
+		begin_write_of(device, flight, &write);
+	free(iov.iov_base);
 }
 
 static int make_stable(struct tpi_sim_write *write)
@@ -419,6 +470,8 @@ void tpi_sim_begin(struct tpi_sim_channel *channel,
 		status_of(simulator, tpi_sim_judge(device, request), request);
 	if (request->op == TP_READ)
 		begin_read(device, flight);
+	else if (request->op == TP_COPY)
+		begin_copy(device, flight);
 	else if (request->op != TP_FLUSH &&
 		 !changes_nothing(device, request->op))
 		begin_write(device, flight);

@@ -489,7 +489,7 @@ bool order_is_emptying(const struct order *order)
 static bool is_change(const struct tp_simulated_event *event)
 {
 	return event->op == TP_WRITE || event->op == TP_WRITE_ZEROES ||
-	       event->op == TP_DISCARD;
+	       event->op == TP_DISCARD || event->op == TP_COPY;
 }
 
 static bool note_end(struct order *order,

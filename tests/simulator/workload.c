@@ -102,6 +102,8 @@ static void choose_config(struct config *config, uint64_t seed,
 	config->depth = (unsigned)between(random, 1, 8);
 	config->metadata_features = choose_features(random);
 	config->data_features = choose_features(random);
+	if (seed % 3 == 0)
+		config->data_features |= TP_DEVICE_COPY;
 	if (one_in(random, 2))
 		config->device_flags |= TP_SIMULATED_HARSH_FLUSH;
 	config->discard_effect = (enum tp_discard_effect)below(random, 3);

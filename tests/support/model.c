@@ -585,6 +585,7 @@ static void check_landed(struct model *m, struct flight *flight)
 	case TP_WRITE_ZEROES:
 		model_write_zeroes(m, v, bio->offset, bio->length, bio->flags);
 		break;
+	case TP_COPY:
 	case TP_FLUSH:
 		break;
 	}

@@ -104,6 +104,10 @@ static void apply(struct observer *observer,
 	case TP_WRITE_ZEROES:
 		memset(observer->bytes + request->offset, 0, request->length);
 		break;
+	case TP_COPY:
+		memcpy(observer->bytes + request->offset,
+		       observer->bytes + request->source, request->length);
+		break;
 	case TP_FLUSH:
 		break;
 	}

@@ -18,7 +18,7 @@
 #include "support/io-log.h"
 
 #define OBSERVER_POISON 0xd5
-#define OBSERVER_NR_OPS 5
+#define OBSERVER_NR_OPS 6
 #define OBSERVER_MAX_FAILURES 4
 
 /* A set of operations: OPS(TP_READ) | OPS(TP_FLUSH). */
