@@ -17,7 +17,7 @@ static struct host {
 	pthread_t caller;
 	atomic_bool strange_thread, signals_come;
 	atomic_uint nr_inside, max_inside;
-	atomic_uint nr_writes, nr_flushes, nr_closes;
+	atomic_uint nr_writes, nr_flushes, nr_copies, nr_closes;
 	unsigned flags;
 	int status;
 	bool slow;
@@ -72,6 +72,17 @@ static int host_discard(void *context, uint64_t offset, uint64_t length)
 	return come_in();
 }
 
+static int host_copy(void *context, uint64_t source, uint64_t offset,
+		     uint64_t length)
+{
+	ck_assert_uint_eq(source, 512);
+	ck_assert_uint_eq(offset, 4096);
+	ck_assert_uint_eq(length, 1024);
+	host.nr_copies++;
+
+	return come_in();
+}
+
 static uint64_t host_size(void *context)
 {
 	return DEVICE_BYTES;
@@ -88,7 +99,7 @@ static const struct tp_device_ops ops = {
 	.write = host_write,       .flush = host_flush,
 	.discard = host_discard,   .size = host_size,
 	.close = host_close,       .write_zeroes = host_discard,
-	.features = TP_DEVICE_FUA,
+	.features = TP_DEVICE_FUA, .copy = host_copy,
 };
 
 static struct tp_device *device;
@@ -182,6 +193,25 @@ START_TEST(test_durable_ops_of_a_device_with_fua)
 }
 END_TEST
 
+START_TEST(test_a_copy_is_the_hosts)
+{
+	struct tp_device_ops without = ops;
+
+	open_world(_i);
+	ck_assert_int_eq(sync_copy(&channel, 512, 4096, 1024), 0);
+	ck_assert_uint_eq(host.nr_copies, 1);
+	close_world();
+
+	without.copy = NULL;
+	ck_assert_int_eq(tp_device_new(&without, &host, &device), 0);
+	sync_channel_open(&channel, device, _i);
+	ck_assert_int_eq(sync_copy(&channel, 512, 4096, 1024), -EOPNOTSUPP);
+	ck_assert_uint_eq(host.nr_copies, 1);
+	sync_channel_close(&channel);
+	tp_device_unref(device);
+}
+END_TEST
+
 START_TEST(test_errors_of_the_host_come_back_unchanged)
 {
 	open_world(_i);
@@ -237,6 +267,7 @@ int main(void)
 			 test_else_it_is_called_in_threads_without_signals,
 			 test_several_requests_are_served_at_once,
 			 test_durable_ops_of_a_device_with_fua,
+			 test_a_copy_is_the_hosts,
 			 test_errors_of_the_host_come_back_unchanged,
 			 test_ops_that_make_no_sense_are_refused);
 }

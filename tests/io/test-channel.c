@@ -318,6 +318,35 @@ START_TEST(test_a_read_only_device_is_not_written)
 }
 END_TEST
 
+START_TEST(test_a_copy_goes_down_where_both_places_are_there)
+{
+	open_world(TP_DEVICE_COPY);
+	ck_assert_int_eq(sync_copy(&channel, 0, 4096, 1024), 0);
+	expect_call(0, TP_COPY, 0, 4096, 1024);
+	ck_assert_int_eq(sync_copy(&channel, 0, DEVICE_BYTES, 512), -EIO);
+	ck_assert_int_eq(sync_copy(&channel, DEVICE_BYTES - 512, 0, 1024),
+			 -EIO);
+	ck_assert_int_eq(sync_copy(&channel, 100, 4096, 512), -EINVAL);
+	ck_assert_int_eq(sync_copy(&channel, 0, 4096, 0), 0);
+	expect_calls(1);
+	close_world();
+}
+END_TEST
+
+START_TEST(test_a_copy_is_refused_where_the_device_has_none)
+{
+	open_world(0);
+	ck_assert_int_eq(sync_copy(&channel, 0, 4096, 512), -EOPNOTSUPP);
+	expect_calls(0);
+	close_world();
+
+	open_world(TP_DEVICE_COPY | TP_DEVICE_READ_ONLY);
+	ck_assert_int_eq(sync_copy(&channel, 0, 4096, 512), -EROFS);
+	expect_calls(0);
+	close_world();
+}
+END_TEST
+
 static unsigned nr_ended;
 
 static void count_ended(struct tp_device_request *request, int status)
@@ -593,6 +622,8 @@ int main(void)
 		test_a_count_is_an_error,
 		test_an_error_of_a_piece_ends_the_whole,
 		test_a_read_only_device_is_not_written,
+		test_a_copy_goes_down_where_both_places_are_there,
+		test_a_copy_is_refused_where_the_device_has_none,
 		test_arm_tells_of_a_request_that_failed_at_once,
 		test_a_request_may_be_submitted_again_when_it_ends,
 		test_a_kick_without_work_is_not_passed_down,

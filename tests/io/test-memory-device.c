@@ -108,6 +108,28 @@ START_TEST(test_only_memory_devices_grow_by_a_call)
 }
 END_TEST
 
+/* Across chunks, and from where nothing was written. */
+START_TEST(test_a_copy_is_what_was_there)
+{
+	open_world(TIB);
+	for (size_t i = 0; i < sizeof(buffer); i++)
+		buffer[i] = (char)(i / 512 + 1);
+	ck_assert_int_eq(sync_write(&channel, buffer, sizeof(buffer), 512, 0),
+			 0);
+	ck_assert_int_eq(
+		sync_copy(&channel, 512, TIB / 2 + 1024, sizeof(buffer)), 0);
+	ck_assert_int_eq(
+		sync_read(&channel, other, sizeof(other), TIB / 2 + 1024), 0);
+	ck_assert_mem_eq(buffer, other, sizeof(buffer));
+
+	ck_assert_int_eq(sync_copy(&channel, TIB / 4, 512, sizeof(buffer)), 0);
+	ck_assert_int_eq(sync_read(&channel, other, sizeof(other), 512), 0);
+	memset(buffer, 0, sizeof(buffer));
+	ck_assert_mem_eq(buffer, other, sizeof(buffer));
+	close_world();
+}
+END_TEST
+
 /* Whole chunks and parts of them, at both ends. */
 START_TEST(test_what_was_discarded_reads_as_zeroes)
 {
@@ -253,6 +275,7 @@ int main(void)
 			 test_it_grows_and_does_not_shrink,
 			 test_only_memory_devices_grow_by_a_call,
 			 test_what_was_discarded_reads_as_zeroes,
+			 test_a_copy_is_what_was_there,
 			 test_discards_give_memory_back,
 			 test_threads_do_not_disturb_each_other,
 			 test_no_sector_is_ever_torn);

@@ -127,3 +127,16 @@ int sync_op(struct sync_channel *sync, enum tp_op op, uint64_t offset,
 
 	return sync_request(sync, &request);
 }
+
+int sync_copy(struct sync_channel *sync, uint64_t source, uint64_t offset,
+	      uint64_t length)
+{
+	struct tp_device_request request = {
+		.op = TP_COPY,
+		.source = source,
+		.offset = offset,
+		.length = length,
+	};
+
+	return sync_request(sync, &request);
+}

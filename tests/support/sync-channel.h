@@ -34,5 +34,7 @@ int sync_write(struct sync_channel *sync, const void *buffer, size_t length,
 	       uint64_t offset, unsigned flags);
 int sync_op(struct sync_channel *sync, enum tp_op op, uint64_t offset,
 	    uint64_t length, unsigned flags);
+int sync_copy(struct sync_channel *sync, uint64_t source, uint64_t offset,
+	      uint64_t length);
 
 #endif
