@@ -242,12 +242,17 @@ static unsigned fire_timers(struct tpi_loop *loop)
 
 /*---------------------------- a step ---------------------------------------*/
 
+static unsigned poll_channel(struct tpi_channel *channel)
+{
+	return tpi_channel_in_flight(channel)
+		       ? tpi_channel_poll(channel, UINT32_MAX)
+		       : 0;
+}
+
 static unsigned poll_devices(struct tp_pool *pool)
 {
-	unsigned nr = tpi_channel_poll(pool->metadata_channel, UINT32_MAX);
-
-	return nr + tpi_channel_poll(pool->port.channel, UINT32_MAX) +
-	       tpi_origins_poll(pool);
+	return poll_channel(pool->metadata_channel) +
+	       poll_channel(pool->port.channel) + tpi_origins_poll(pool);
 }
 
 static void kick_devices(struct tp_pool *pool)
@@ -318,12 +323,23 @@ static unsigned step_of_helper(struct tpi_loop *loop)
 	return nr;
 }
 
+/* As far as can be told without asking the devices. */
+static bool has_work(const struct tpi_loop *loop)
+{
+	const struct tp_pool *pool = loop->pool;
+
+	return tpi_channel_in_flight(pool->port.channel) ||
+	       tpi_channel_in_flight(pool->metadata_channel) ||
+	       !tpi_list_empty(&loop->ready) || atomic_load(&loop->inbox) ||
+	       !tpi_list_empty(&pool->origins);
+}
+
 /* True if there is more to do now, or earlier than the thread would. */
 static bool take_steps(struct tpi_loop *loop)
 {
 	unsigned nr = 0;
 
-	while (!loop->handed_over && step_of_helper(loop))
+	while (!loop->handed_over && step_of_helper(loop) && has_work(loop))
 		if (++nr == HELP_STEPS_MAX)
 			return true;
 

@@ -33,6 +33,40 @@ void tpi_data_sm_search_again(struct tpi_data_space_map *map, tp_dblock begin,
 	}
 }
 
+/*---------------------------- the group at hand ----------------------------*/
+
+/* Blocks that are handed out one by one mostly are of one group, which then need
+ * not be read again. */
+static void know_group(struct tpi_data_space_map *map,
+		       const struct tpi_disk_bitmap *bitmap, tp_dblock block)
+{
+	unsigned group = block % TPI_BITMAP_ENTRIES / TPI_GROUP_BITS;
+
+	map->group = block / TPI_GROUP_BITS;
+	map->group_zeroes = tpi_bitmap_zeroes(bitmap, group);
+	map->group_is_known = true;
+}
+
+/* The next block after @begin, if it is in the group at hand. */
+static bool find_in_group(const struct tpi_data_space_map *map, tp_dblock begin,
+			  tp_dblock end, struct run *run)
+{
+	uint64_t found;
+
+	if (!map->group_is_known || map->some_unhanded ||
+	    begin / TPI_GROUP_BITS != map->group)
+		return false;
+	found = (map->group_zeroes &
+		 ~tpi_sparse_set_word(&map->withheld,
+				      begin - begin % TPI_GROUP_BITS)) >>
+		begin % TPI_GROUP_BITS;
+	if (!found)
+		return false;
+	*run = (struct run){ begin + (unsigned)__builtin_ctzll(found), 1 };
+
+	return run->begin < end;
+}
+
 /*---------------------------- within one bitmap ----------------------------*/
 
 /* Those of the 64 blocks around @block that are free and not withheld. */
@@ -134,6 +168,8 @@ static int find_in_bitmap(struct tpi_data_space_map *map, tp_dblock begin,
 
 	lowest = first + bitmap->search_from;
 	found = find_run(map, data, tpi_max(begin, lowest), end, max, run);
+	if (found)
+		know_group(map, data, run->begin);
 	if (begin <= lowest && lowest < end)
 		bitmap->search_from =
 			(uint16_t)((found ? run->begin + run->nr : end) -
@@ -235,6 +271,8 @@ int tpi_data_sm_alloc_within(struct tpi_data_space_map *map, tp_dblock begin,
 	int r;
 
 	tpi_assert(max && end <= map->base.nr_blocks);
+	if (max == 1 && find_in_group(map, begin, end, &run))
+		return hand_out(map, &run, first, nr);
 	r = find_between(map, begin, end, max, &run);
 
 	return r ? r : hand_out(map, &run, first, nr);

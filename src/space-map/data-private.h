@@ -34,6 +34,12 @@ struct tpi_data_space_map {
 	size_t nr_freed, freed_room;
 
 	size_t nr_seen; /* bitmaps below it were all seen (data-alloc.c) */
+
+	/* The 64 counts that were looked at last, and which of them are zero
+	 * in the base; good until the base changes. */
+	bool group_is_known;
+	tp_dblock group;
+	uint64_t group_zeroes;
 };
 
 /* These may have become free to be handed out. */

@@ -402,6 +402,7 @@ static int put_changes(struct tpi_data_space_map *map)
 {
 	int r;
 
+	map->group_is_known = false;
 	r = tpi_base_make_bitmaps(&map->base);
 	while (!r && map->nr_pending) {
 		r = make_step_room(map);
