@@ -259,6 +259,7 @@ static void kick_devices(struct tp_pool *pool)
 {
 	tpi_channel_kick(pool->metadata_channel);
 	tpi_channel_kick(pool->port.channel);
+	tpi_relays_kick(pool);
 }
 
 unsigned tpi_loop_step(struct tpi_loop *loop)

@@ -134,6 +134,7 @@ static struct tp_pool *make_pool(struct tp_device *metadata,
 	tpi_epoch_init(&pool->epoch, pool, count_all);
 	tpi_timer_init(&pool->drain_timer, drain_time);
 	tpi_timer_init(&pool->relay_timer, tpi_relays_help);
+	tpi_list_init(&pool->unkicked_ports);
 
 	return pool;
 }

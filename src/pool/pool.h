@@ -144,6 +144,7 @@ struct tp_pool {
 	struct tpi_timer drain_timer;
 	unsigned nr_relayed; /* requests of the loop's on queues' ports */
 	struct tpi_timer relay_timer;
+	struct tpi_list unkicked_ports;
 
 	/* Thins. */
 	struct tpi_list thins[TPI_THIN_BUCKETS];

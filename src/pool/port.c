@@ -36,6 +36,7 @@ int tpi_port_init(struct tpi_port *port, struct tp_pool *pool,
 	tpi_list_init(&port->entry);
 	tpi_list_init(&port->waiting);
 	tpi_list_init(&port->relayed);
+	tpi_list_init(&port->unkicked);
 	r = tpi_channel_open(pool->data_device, event_fd, pool->host_driven,
 			     &port->channel);
 	if (!r)
@@ -239,36 +240,70 @@ static void relay_ended(struct tp_device_request *request, int status)
 		relay_run(&relay->task);
 }
 
-static struct tpi_port *relay_port(const struct tp_bio *bio)
+void tpi_loop_relay(struct tp_pool *pool, struct tpi_channel *channel,
+		    struct tpi_relay *relay)
 {
-	struct tp_pool *pool = tpi_const_bio(bio)->thin->pool;
-	struct tpi_port *port = &tpi_const_bio(bio)->queue->port;
-
-	return !pool->host_driven && tpi_channel_can_sleep(port->channel)
-		       ? port
-		       : &pool->port;
+	tpi_task_init(&relay->task, relay_run);
+	relay->port = &pool->port;
+	relay->request.done = relay_ended;
+	pool->nr_relayed++;
+	tpi_channel_submit(channel, &relay->request);
 }
 
-void tpi_port_relay(struct tp_bio *bio, struct tpi_relay *relay)
+static void relay_by_queue(struct tpi_port *port, struct tpi_relay *relay)
 {
-	struct tpi_port *port = relay_port(bio);
 	struct tp_pool *pool = port->pool;
 
 	tpi_task_init(&relay->task, relay_run);
 	relay->port = port;
 	relay->request.done = relay_ended;
 	pool->nr_relayed++;
-	if (!port->queue) {
-		tpi_channel_submit(port->channel, &relay->request);
-		return;
-	}
 	pthread_mutex_lock(&port->lock);
 	tpi_channel_submit(port->channel, &relay->request);
-	tpi_channel_kick(port->channel);
 	pthread_mutex_unlock(&port->lock);
+	if (tpi_list_empty(&port->unkicked))
+		tpi_list_add_tail(&pool->unkicked_ports, &port->unkicked);
 	if (tpi_list_empty(&pool->relay_timer.entry))
 		tpi_timer_set(&pool->loop, &pool->relay_timer,
 			      tpi_loop_now(&pool->loop) + RELAY_HELP_NS);
+}
+
+/* With many bios in flight two threads do more than one. */
+#define RELAY_BIOS_MAX 4u
+
+static bool is_waited_for(const struct tp_bio *bio)
+{
+	const struct tpi_bio *room = tpi_const_bio(bio);
+
+	return !room->thin->pool->host_driven &&
+	       tpi_channel_can_sleep(room->queue->port.channel) &&
+	       atomic_load_explicit(&room->section->nr_unreaped,
+				    memory_order_relaxed) <= RELAY_BIOS_MAX;
+}
+
+void tpi_port_relay(struct tp_bio *bio, struct tpi_relay *relay)
+{
+	struct tp_pool *pool = tpi_bio(bio)->thin->pool;
+	struct tpi_port *port = &tpi_bio(bio)->queue->port;
+
+	if (is_waited_for(bio))
+		relay_by_queue(port, relay);
+	else
+		tpi_loop_relay(pool, pool->port.channel, relay);
+}
+
+void tpi_relays_kick(struct tp_pool *pool)
+{
+	struct tpi_list *entry;
+
+	while ((entry = tpi_list_pop(&pool->unkicked_ports))) {
+		struct tpi_port *port =
+			tpi_container_of(entry, struct tpi_port, unkicked);
+
+		pthread_mutex_lock(&port->lock);
+		tpi_channel_kick(port->channel);
+		pthread_mutex_unlock(&port->lock);
+	}
 }
 
 void tpi_relays_help(struct tpi_timer *timer)

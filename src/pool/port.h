@@ -64,9 +64,10 @@ struct tpi_spare_fragment {
 
 /*
  * A request of the run loop's on behalf of a bio, sent by the port of the bio's
- * queue where that can be slept on.  So its owner hears of the end, who waits
- * for the bio, and goes on with it as the loop's helper; through the loop's own
- * port its thread would have to wake up first, and then wake the owner.
+ * queue where that can be slept on and has few in flight.  So its owner hears of
+ * the end, who waits for the bio, and goes on with it as the loop's helper;
+ * through the loop's own port its thread would have to wake up first, and then
+ * wake the owner.
  */
 struct tpi_relay {
 	struct tp_device_request request;
@@ -86,8 +87,9 @@ struct tpi_port {
 	struct tpi_thin_section *chunks[TPI_SECTION_CHUNKS];
 	struct tpi_spare_fragment *spares, *spare_memory;
 	unsigned nr_spares;
-	struct tpi_list waiting; /* run loop: tasks that want a fragment */
-	struct tpi_list relayed; /* tasks of relays that have ended */
+	struct tpi_list waiting;  /* run loop: tasks that want a fragment */
+	struct tpi_list relayed;  /* tasks of relays that have ended */
+	struct tpi_list unkicked; /* in pool->unkicked_ports */
 
 	/* Bios that ended here and are to be reaped. */
 	struct tp_bio *ended, **ended_tail;
@@ -118,6 +120,13 @@ uint64_t tpi_port_send(struct tpi_port *port, struct tpi_channel *channel,
 /* On the loop: send relay->request, on behalf of a bio that does not end before
  * relay->done was called. */
 void tpi_port_relay(struct tp_bio *bio, struct tpi_relay *relay);
+
+/* The same on a channel of the loop's own. */
+void tpi_loop_relay(struct tp_pool *pool, struct tpi_channel *channel,
+		    struct tpi_relay *relay);
+
+/* At the end of each step of the loop: start what was sent in it. */
+void tpi_relays_kick(struct tp_pool *pool);
 
 /* A host that does not reap is helped when this timer says so. */
 void tpi_relays_help(struct tpi_timer *timer);

@@ -237,10 +237,10 @@ static void go_on(struct tpi_preparation *prep,
 	tpi_loop_ready(&prep->pool->loop, &prep->task);
 }
 
-static void piece_written(struct tp_device_request *request, int status)
+static void piece_written(struct tpi_relay *relay, int status)
 {
 	struct tpi_preparation *prep =
-		tpi_container_of(request, struct tpi_preparation, request);
+		tpi_container_of(relay, struct tpi_preparation, relay);
 
 	if (status) {
 		finish(prep, status);
@@ -254,13 +254,13 @@ static void piece_written(struct tp_device_request *request, int status)
 static uint64_t add_memory(struct tpi_preparation *prep, void *bytes,
 			   uint64_t length)
 {
-	struct iovec *iov = &prep->iov[prep->request.iovcnt];
+	struct iovec *iov = &prep->iov[prep->relay.request.iovcnt];
 
-	if (prep->request.iovcnt == TPI_PREPARATION_IOVECS)
+	if (prep->relay.request.iovcnt == TPI_PREPARATION_IOVECS)
 		return 0;
 	iov->iov_base = bytes;
 	iov->iov_len = length;
-	prep->request.iovcnt++;
+	prep->relay.request.iovcnt++;
 
 	return length;
 }
@@ -274,15 +274,16 @@ static uint64_t add_zeroes(struct tpi_preparation *prep, uint64_t length)
 static uint64_t add_data(struct tpi_preparation *prep, uint64_t from,
 			 uint64_t to)
 {
-	int room = TPI_PREPARATION_IOVECS - prep->request.iovcnt, nr;
+	int room = TPI_PREPARATION_IOVECS - prep->relay.request.iovcnt, nr;
 	uint64_t covered;
 
 	if (prep->bio->op == TP_WRITE_ZEROES)
 		return add_zeroes(prep, to - from);
 	covered = tpi_iov_slice(prep->bio->iov, prep->bio->iovcnt,
 				from - prep->bio->offset, to - from,
-				prep->iov + prep->request.iovcnt, room, &nr);
-	prep->request.iovcnt += nr;
+				prep->iov + prep->relay.request.iovcnt, room,
+				&nr);
+	prep->relay.request.iovcnt += nr;
 
 	return covered;
 }
@@ -329,15 +330,15 @@ static void compose(struct tpi_preparation *prep)
 	prep->piece_end = from;
 }
 
-static void
-init_request(struct tpi_preparation *prep, enum tp_op op, uint64_t offset,
-	     void (*done)(struct tp_device_request *request, int status))
+static void init_request(struct tpi_preparation *prep, enum tp_op op,
+			 uint64_t offset,
+			 void (*done)(struct tpi_relay *relay, int status))
 {
-	prep->request = (struct tp_device_request){
+	prep->relay.done = done;
+	prep->relay.request = (struct tp_device_request){
 		.op = op,
 		.offset = offset,
 		.iov = prep->iov,
-		.done = done,
 	};
 }
 
@@ -352,14 +353,14 @@ static void write_piece(struct tpi_preparation *prep)
 	init_request(prep, TP_WRITE, target(prep, prep->position),
 		     piece_written);
 	compose(prep);
-	prep->request.length = prep->piece_end - prep->position;
-	tpi_channel_submit(prep->pool->port.channel, &prep->request);
+	prep->relay.request.length = prep->piece_end - prep->position;
+	tpi_port_relay(prep->bio, &prep->relay);
 }
 
-static void source_read(struct tp_device_request *request, int status)
+static void source_read(struct tpi_relay *relay, int status)
 {
 	struct tpi_preparation *prep =
-		tpi_container_of(request, struct tpi_preparation, request);
+		tpi_container_of(relay, struct tpi_preparation, relay);
 
 	if (status)
 		finish(prep, status);
@@ -381,13 +382,11 @@ static uint64_t origin_part(struct tpi_preparation *prep)
 
 static void read_source(struct tpi_preparation *prep)
 {
-	struct tpi_channel *channel = prep->pool->port.channel;
 	uint64_t length = prep->piece_end - prep->position;
 	uint64_t offset = prep->old * prep->pool->block_bytes +
 			  (prep->position - prep->begin);
 
 	if (prep->background == TPI_BACKGROUND_ORIGIN) {
-		channel = prep->state->origin_channel;
 		offset = prep->position;
 		length = origin_part(prep);
 	}
@@ -396,8 +395,13 @@ static void read_source(struct tpi_preparation *prep)
 		return;
 	}
 	init_request(prep, TP_READ, offset, source_read);
-	prep->request.length = add_memory(prep, prep->buffer->bytes, length);
-	tpi_channel_submit(channel, &prep->request);
+	prep->relay.request.length =
+		add_memory(prep, prep->buffer->bytes, length);
+	if (prep->background == TPI_BACKGROUND_ORIGIN)
+		tpi_loop_relay(prep->pool, prep->state->origin_channel,
+			       &prep->relay);
+	else
+		tpi_port_relay(prep->bio, &prep->relay);
 }
 
 /* A piece of zeroes alone, if the device can make them itself (B-WRITE-4). */
@@ -418,8 +422,8 @@ static bool zero_piece(struct tpi_preparation *prep)
 	prep->piece_end = to;
 	init_request(prep, TP_WRITE_ZEROES, target(prep, prep->position),
 		     piece_written);
-	prep->request.length = to - prep->position;
-	tpi_channel_submit(pool->port.channel, &prep->request);
+	prep->relay.request.length = to - prep->position;
+	tpi_port_relay(prep->bio, &prep->relay);
 
 	return true;
 }
@@ -428,10 +432,10 @@ static bool zero_piece(struct tpi_preparation *prep)
  * On to the bio's own data, on top of the copy.  A device that cannot after all
  * is not asked again.
  */
-static void copied(struct tp_device_request *request, int status)
+static void copied(struct tpi_relay *relay, int status)
 {
 	struct tpi_preparation *prep =
-		tpi_container_of(request, struct tpi_preparation, request);
+		tpi_container_of(relay, struct tpi_preparation, relay);
 
 	if (status == -EOPNOTSUPP) {
 		prep->pool->cannot_copy = true;
@@ -458,9 +462,9 @@ static bool copy_block(struct tpi_preparation *prep)
 	    !(tpi_device_features(pool->data_device) & TP_DEVICE_COPY))
 		return false;
 	init_request(prep, TP_COPY, target(prep, prep->begin), copied);
-	prep->request.source = prep->old * pool->block_bytes;
-	prep->request.length = prep->end - prep->begin;
-	tpi_channel_submit(pool->port.channel, &prep->request);
+	prep->relay.request.source = prep->old * pool->block_bytes;
+	prep->relay.request.length = prep->end - prep->begin;
+	tpi_port_relay(prep->bio, &prep->relay);
 
 	return true;
 }

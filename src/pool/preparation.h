@@ -41,7 +41,7 @@ struct tpi_preparation {
 	uint64_t position, piece_end;
 
 	struct tpi_buffer *buffer;
-	struct tp_device_request request;
+	struct tpi_relay relay; /* the one request that is under way */
 	struct iovec iov[TPI_PREPARATION_IOVECS];
 };
 
