@@ -22,6 +22,7 @@
  *     fails makes nothing stable.
  * D6  A discard is like a write of zeroes or of poison, or does nothing.
  *     What was never written reads as poison: TP_SIMULATOR_POISON, each byte.
+ *     A copy is a write of what a read would have got when it began.
  * D7  Requests end in any order.  A read may or may not see, sector by sector,
  *     a write that is in flight with it.
  * D8  All devices of a simulator lose power at the same instant.

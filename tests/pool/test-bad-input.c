@@ -648,7 +648,8 @@ static const struct bad_bio bad_bios[] = {
 	{ TP_WRITE_ZEROES, 0, 100, 512 },
 	{ TP_WRITE_ZEROES, 1u << 30, 0, 512 },
 	{ TP_FLUSH, TP_NO_UNMAP, 0, 0 },
-	{ (enum tp_op)5, 0, 0, 512 },
+	{ TP_COPY, 0, 0, 512 },
+	{ (enum tp_op)(TP_COPY + 1), 0, 0, 512 },
 	{ (enum tp_op) - 1, 0, 0, 512 },
 };
 

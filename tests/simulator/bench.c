@@ -52,9 +52,9 @@ static void ended(struct tp_device_request *request, int status)
 	shot->status = status;
 }
 
-struct shot *shot_begin(struct tp_simulator *simulator, unsigned device,
-			enum tp_op op, unsigned flags, uint64_t sector,
-			uint64_t nr, unsigned char byte)
+static struct shot *make(struct tp_simulator *simulator, unsigned device,
+			 enum tp_op op, unsigned flags, uint64_t sector,
+			 uint64_t nr, unsigned char byte)
 {
 	size_t length = op == TP_READ || op == TP_WRITE ? nr * SECTOR : 0;
 	struct shot *shot = calloc(1, sizeof(*shot) + length);
@@ -77,10 +77,33 @@ struct shot *shot_begin(struct tp_simulator *simulator, unsigned device,
 		tpi_channel_open(tp_simulator_device(simulator, device),
 				 shot->event_fd, true, &shot->channel),
 		0);
+
+	return shot;
+}
+
+static struct shot *submitted(struct shot *shot)
+{
 	tpi_channel_submit(shot->channel, &shot->request);
 	tpi_channel_kick(shot->channel);
 
 	return shot;
+}
+
+struct shot *shot_begin(struct tp_simulator *simulator, unsigned device,
+			enum tp_op op, unsigned flags, uint64_t sector,
+			uint64_t nr, unsigned char byte)
+{
+	return submitted(make(simulator, device, op, flags, sector, nr, byte));
+}
+
+struct shot *shot_copy(struct tp_simulator *simulator, unsigned device,
+		       uint64_t source, uint64_t sector, uint64_t nr)
+{
+	struct shot *shot = make(simulator, device, TP_COPY, 0, sector, nr, 0);
+
+	shot->request.source = source * SECTOR;
+
+	return submitted(shot);
 }
 
 int shot_end(struct tp_simulator *simulator, struct shot *shot)

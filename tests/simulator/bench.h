@@ -43,6 +43,10 @@ struct shot *shot_begin(struct tp_simulator *simulator, unsigned device,
 			enum tp_op op, unsigned flags, uint64_t sector,
 			uint64_t nr, unsigned char byte);
 
+/* The same, of a copy from @source to @sector. */
+struct shot *shot_copy(struct tp_simulator *simulator, unsigned device,
+		       uint64_t source, uint64_t sector, uint64_t nr);
+
 /* Let time pass until it has ended; its status. */
 int shot_end(struct tp_simulator *simulator, struct shot *shot);
 

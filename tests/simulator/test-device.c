@@ -346,6 +346,69 @@ START_TEST(test_zeroes_are_a_write)
 }
 END_TEST
 
+static int copy(uint64_t source, uint64_t to, uint64_t nr)
+{
+	struct shot *shot = shot_copy(sim, 0, source, to, nr);
+
+	return shot_finish(sim, shot);
+}
+
+static void begin_copying(uint64_t seed)
+{
+	struct tp_simulated_device_options options = bench_defaults;
+
+	options.features |= TP_DEVICE_COPY;
+	begin(seed, 1, &options);
+	ck_assert_int_eq(do_write(sim, 0, 0, 4, 'a'), 0);
+	ck_assert_int_eq(do_write(sim, 0, 4, 4, 'b'), 0);
+}
+
+START_TEST(test_a_copy_is_a_write_of_what_was_there_when_it_began)
+{
+	struct shot *shot;
+
+	begin_copying(26);
+	shot = shot_copy(sim, 0, 2, 16, 4);
+	ck_assert_int_eq(do_write(sim, 0, 2, 4, 'c'), 0);
+	ck_assert_int_eq(shot_finish(sim, shot), 0);
+	ck_assert_uint_eq(read_byte(sim, 0, 17), 'a');
+	ck_assert_uint_eq(read_byte(sim, 0, 18), 'b');
+	ck_assert_uint_eq(read_byte(sim, 0, 20), POISON);
+	ck_assert_uint_eq(stable_byte(sim, 0, 17), POISON);
+	ck_assert_int_eq(do_flush(sim, 0), 0);
+	ck_assert_uint_eq(stable_byte(sim, 0, 17), 'a');
+	bench_end(&bench);
+}
+END_TEST
+
+/* D3, D5. */
+START_TEST(test_a_copy_that_is_not_stable_survives_in_part_or_not_at_all)
+{
+	const uint64_t first_only = 1;
+
+	begin_copying(27);
+	ck_assert_int_eq(do_flush(sim, 0), 0);
+	ck_assert_int_eq(copy(0, 16, 4), 0);
+	cut_power(keep_mask, (void *)&first_only);
+	ck_assert_uint_eq(read_byte(sim, 0, 16), 'a');
+	ck_assert_uint_eq(read_byte(sim, 0, 17), POISON);
+	bench_end(&bench);
+}
+END_TEST
+
+START_TEST(test_a_copy_fails_by_its_source_and_by_its_target)
+{
+	begin_copying(28);
+	add_fault(0, (struct tp_simulated_fault){ .ops = 1u << TP_COPY,
+						  .begin = 4 * SECTOR,
+						  .end = 5 * SECTOR });
+	ck_assert_int_eq(copy(0, 8, 4), 0);
+	ck_assert_int_eq(copy(3, 8, 2), -EIO);
+	ck_assert_int_eq(copy(8, 3, 2), -EIO);
+	bench_end(&bench);
+}
+END_TEST
+
 /*---------------------------- D7 -------------------------------------------*/
 
 /* Some see it whole, some not at all, some in part; then it has ended, and all
@@ -632,6 +695,9 @@ int main(void)
 		test_a_lying_flush_makes_nothing_stable_and_succeeds,
 		test_D6_a_discard_does_what_the_device_was_told,
 		test_zeroes_are_a_write,
+		test_a_copy_is_a_write_of_what_was_there_when_it_began,
+		test_a_copy_that_is_not_stable_survives_in_part_or_not_at_all,
+		test_a_copy_fails_by_its_source_and_by_its_target,
 		test_D7_a_read_may_or_may_not_see_a_write_in_flight,
 		test_D7_requests_end_in_any_order_that_the_seed_decides,
 		test_D7_the_nth_request_fails_once,
