@@ -174,6 +174,7 @@ int tpi_prepare(struct tp_bio *bio, struct tpi_thin_state *state,
  */
 int tpi_unmap(struct tp_bio *bio, struct tpi_thin_state *state, tp_vblock begin,
 	      tp_vblock end);
+void tpi_unmappings_exit(struct tp_pool *pool);
 
 /* End what is left of those of a handle, or of a queue, with -ECANCELED. */
 void tpi_unmap_cancel(struct tp_pool *pool, const struct tp_thin *thin,

@@ -94,6 +94,7 @@ static void init_lists(struct tp_pool *pool)
 		&pool->idle_buffers,
 		&pool->buffer_waiters,
 		&pool->unmappings,
+		&pool->idle_unmappings,
 		&pool->change_waiters,
 		&pool->quiet_waiters,
 		&pool->calls,
@@ -180,6 +181,7 @@ static void destroy(struct tp_pool *pool)
 	if (pool->port.pool)
 		tpi_port_exit(&pool->port);
 	tpi_preparations_exit(pool);
+	tpi_unmappings_exit(pool);
 	tpi_flushes_exit(pool);
 	tpi_rollback_exit(pool);
 	tpi_commit_exit(pool);

@@ -178,7 +178,7 @@ struct tp_pool {
 	struct tpi_list idle_preparations, preparation_waiters;
 	struct tpi_preparation *preparation_memory;
 	struct tpi_list idle_buffers, buffer_waiters;
-	struct tpi_list unmappings;
+	struct tpi_list unmappings, idle_unmappings;
 	unsigned nr_buffers;
 	bool cannot_copy; /* the data device, though it said so */
 	uint8_t *zeroes;

@@ -25,13 +25,35 @@
 
 struct unmapping {
 	struct tpi_task task;
-	struct tpi_list entry; /* in pool->unmappings */
+	struct tpi_list entry; /* in pool->unmappings, or idle */
 	struct tpi_range range;
 	struct tpi_thin_state *state;
 	struct tp_bio *bio;
 	tp_vblock position;
 	bool cancelled;
 };
+
+/* Those that have ended are kept for the next: as many as there were at once. */
+static struct unmapping *take(struct tp_pool *pool)
+{
+	struct tpi_list *entry = tpi_list_pop(&pool->idle_unmappings);
+	struct unmapping *unmapping;
+
+	if (!entry)
+		return calloc(1, sizeof(*unmapping));
+	unmapping = tpi_container_of(entry, struct unmapping, entry);
+	*unmapping = (struct unmapping){ .position = 0 };
+
+	return unmapping;
+}
+
+void tpi_unmappings_exit(struct tp_pool *pool)
+{
+	struct tpi_list *entry;
+
+	while ((entry = tpi_list_pop(&pool->idle_unmappings)))
+		free(tpi_container_of(entry, struct unmapping, entry));
+}
 
 static void finish(struct unmapping *unmapping, int error)
 {
@@ -42,7 +64,7 @@ static void finish(struct unmapping *unmapping, int error)
 	tpi_range_unlock(&pool->loop, &state->ranges, &unmapping->range);
 	tpi_list_del(&unmapping->task.entry);
 	tpi_list_del(&unmapping->entry);
-	free(unmapping);
+	tpi_list_add(&pool->idle_unmappings, &unmapping->entry);
 
 	/* Those who wait for space need not wait for the tick as well. */
 	if (pool->mode == TP_MODE_OUT_OF_DATA_SPACE)
@@ -170,7 +192,7 @@ static void run(struct tpi_task *task)
 int tpi_unmap(struct tp_bio *bio, struct tpi_thin_state *state, tp_vblock begin,
 	      tp_vblock end)
 {
-	struct unmapping *unmapping = calloc(1, sizeof(*unmapping));
+	struct unmapping *unmapping = take(state->pool);
 
 	if (!unmapping)
 		return -ENOMEM;

@@ -3,9 +3,10 @@
  *
  * Counted are the allocations of the whole library, in all its threads, over a
  * long run of bios with NR_IN_FLIGHT at a time.  Reads, and writes to what is
- * mapped, make none.  Writes that change mappings make none themselves, but
- * metadata grows by them, and each new block of it takes its place in the cache:
- * far fewer than there are bios, and not more than the cache has room for.
+ * mapped, make none.  Writes and discards that change mappings make none
+ * themselves, but metadata changes by them, and each new block of it takes its
+ * place in the cache: far fewer than there are bios, and not more than the cache
+ * has room for.
  */
 #include "support/failing-memory.h"
 #include "support/world.h"
@@ -206,6 +207,22 @@ START_TEST(test_writes_that_break_sharing_do_likewise)
 }
 END_TEST
 
+/* Metadata shrinks by them: what they free is remembered until it is settled. */
+START_TEST(test_discards_do_likewise)
+{
+	struct run run = { TP_DISCARD, .nr = NR_COLD, .length = WORLD_BLOCK };
+
+	begin(_i);
+	thin_fill(thin, 0, THIN_BYTES, 1);
+	ck_ok(tp_pool_commit(w->pool));
+	count(&run);
+	run.first = NR_COLD;
+	run.nr = NR_BLOCKS - NR_COLD;
+	check_few(count(&run), run.nr);
+	end();
+}
+END_TEST
+
 /*
  * A commit copies the path to each leaf that has changed, writes space maps and
  * details, and ends what waited for it: a dozen, whoever shares it.  So bios that
@@ -235,5 +252,6 @@ int main(void)
 		test_flushes_with_nothing_to_commit_make_none,
 		test_first_writes_make_as_many_as_there_is_new_metadata,
 		test_writes_that_break_sharing_do_likewise,
+		test_discards_do_likewise,
 		test_bios_that_share_a_commit_make_less_than_one_each);
 }
