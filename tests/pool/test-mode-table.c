@@ -424,7 +424,7 @@ static void expect_change(enum tp_pool_mode from, enum tp_pool_mode to)
 	unsigned nr_changes = 0;
 
 	world_until(&w, mode() == to);
-	world_idle(&w);
+	world_settle(&w);
 	for (unsigned i = 0; i < nr_events; i++) {
 		if (events[i].kind != TP_EVENT_MODE)
 			continue;
@@ -438,7 +438,7 @@ static void expect_change(enum tp_pool_mode from, enum tp_pool_mode to)
 
 static void expect_no_change(enum tp_pool_mode still)
 {
-	world_idle(&w);
+	world_settle(&w);
 	ck_assert_int_eq(mode(), still);
 	for (unsigned i = 0; i < nr_events; i++)
 		ck_assert_int_ne(events[i].kind, TP_EVENT_MODE);

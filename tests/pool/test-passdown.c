@@ -2,9 +2,7 @@
  * What discards free, on its way to the device and to its next owner; and what a
  * crash leaves of a discard.
  */
-#include <pthread.h>
-
-#include "support/world.h"
+#include "support/call.h"
 
 #define NR_BLOCKS 32
 #define THIN_BYTES (NR_BLOCKS * WORLD_BLOCK)
@@ -187,8 +185,7 @@ static void expect_after_power_cut(uint64_t offset, uint64_t length,
 /* What was to be passed down is, and this thread sees it. */
 static void settle_down(void)
 {
-	world_idle(&w);
-	world_status(&w);
+	world_settle(&w);
 }
 
 /* B-DISC-16, B-DISC-19, B-CRASH-19: until a flush, or with FUA its own end, a
@@ -230,29 +227,30 @@ static void discard_every_other(struct tp_thin *thin)
 	world_idle(&w);
 }
 
-static void *suspend(void *context)
+static int suspend(void *context)
 {
-	ck_ok(tp_pool_suspend(w.pool));
+	(void)context;
 
-	return context;
+	return tp_pool_suspend(w.pool);
 }
 
-static void *close_pool(void *context)
+static int close_pool(void *context)
 {
 	world_close(&w);
 
-	return context;
+	return 0;
 }
 
 /* What waits for the one that the device has. */
-static void run_and_let_go(void *(*function)(void *context))
+static void run_and_let_go(int (*function)(void *context))
 {
-	pthread_t thread;
+	struct call call;
 
-	pthread_create(&thread, NULL, function, NULL);
-	world_idle(&w);
+	call_begin(&call, function, NULL);
+	call_await(&w, &call);
+	ck_assert(!call.returned);
 	ck_assert(observer_release_one(&w.data, OPS(TP_DISCARD)));
-	pthread_join(thread, NULL);
+	ck_ok(call_end(&call));
 	world_idle(&w);
 	ck_assert_uint_eq(w.data.nr_held, 0);
 	observer_release(&w.data);

@@ -580,14 +580,17 @@ static struct {
  * way round. */
 static void begin_halves(void)
 {
+	struct tp_pool_options pool_options = TP_POOL_OPTIONS_INIT;
 	struct tp_thin_options options = TP_THIN_OPTIONS_INIT;
 	char *buffer = of_halves.buffer;
 
+	/* No commit: it would look at the queue, and take its bios along. */
+	pool_options.commit_interval_ms = TP_NEVER;
 	memset(&halves, 0, sizeof(halves));
 	ck_ok(tp_device_open_memory(4 << 20, &of_halves.metadata));
 	ck_ok(tp_device_new_async(&halves_ops, NULL, &of_halves.data));
 	ck_ok(tp_pool_format(of_halves.metadata, of_halves.data, NULL));
-	ck_ok(tp_pool_open(of_halves.metadata, of_halves.data, NULL,
+	ck_ok(tp_pool_open(of_halves.metadata, of_halves.data, &pool_options,
 			   &of_halves.pool));
 	ck_ok(tp_pool_create_thin(of_halves.pool, 0));
 	options.size = sizeof(of_halves.buffer);

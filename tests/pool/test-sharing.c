@@ -1,10 +1,9 @@
 /*
  * Thins that share blocks, under writes: who waits for whom, and who sees what.
  */
-#include <pthread.h>
 #include <stdlib.h>
 
-#include "support/world.h"
+#include "support/call.h"
 
 #define NR_BLOCKS 16
 #define THIN_BYTES (NR_BLOCKS * WORLD_BLOCK)
@@ -213,11 +212,11 @@ END_TEST
 
 /*---------------------------- snapshots under writes -----------------------*/
 
-static void *take_snapshot(void *context)
+static int take_snapshot(void *context)
 {
-	ck_ok(tp_pool_create_snapshot(w.pool, 2, 0));
+	(void)context;
 
-	return context;
+	return tp_pool_create_snapshot(w.pool, 2, 0);
 }
 
 /*
@@ -228,7 +227,7 @@ static void snapshot_during_write(uint64_t offset)
 {
 	struct tp_thin *thin = begin_full(OWN_THREAD), *other, *snapshot;
 	struct io before, after, beside;
-	pthread_t thread;
+	struct call call;
 
 	ck_ok(tp_thin_discard(thin, 0, THIN_BYTES / 2));
 	thin_verify(thin, THIN_BYTES / 2, THIN_BYTES / 2, 1);
@@ -236,8 +235,8 @@ static void snapshot_during_write(uint64_t offset)
 	observer_hold_next(&w.data, OPS(TP_WRITE), 1);
 	submit_write(&before, thin, offset, 4096, 2, 0);
 	world_until(&w, w.data.nr_held == 1);
-	pthread_create(&thread, NULL, take_snapshot, NULL);
-	world_idle(&w);
+	call_begin(&call, take_snapshot, NULL);
+	call_await(&w, &call);
 	submit_write(&after, thin, offset + 4096, 4096, 3, 0);
 	submit_write(&beside, other, 0, 4096, 4, 0);
 	ck_ok(io_wait(&w, &beside, queue));
@@ -245,7 +244,7 @@ static void snapshot_during_write(uint64_t offset)
 	ck_assert(!io_has_ended(&before, queue));
 	ck_assert(!io_has_ended(&after, queue));
 	observer_release(&w.data);
-	pthread_join(thread, NULL);
+	ck_ok(call_end(&call));
 	ck_ok(io_wait(&w, &before, queue));
 	ck_ok(io_wait(&w, &after, queue));
 	thin_verify(thin, offset, 4096, 2);

@@ -168,7 +168,7 @@ START_TEST(test_a_block_whose_snapshot_is_gone_is_written_in_place)
 	ck_ok(tp_pool_create_snapshot(w.pool, 1, 0));
 	ck_ok(tp_pool_delete_thin(w.pool, 1));
 	ck_ok(tp_pool_commit(w.pool));
-	world_idle(&w);
+	world_settle(&w);
 	thin_fill(thin, 0, THIN_BYTES, 2);
 	ck_assert_uint_eq(thin_where(thin, 0), where);
 	world_until(&w, world_used(&w) == NR_BLOCKS);

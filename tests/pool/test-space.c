@@ -545,7 +545,7 @@ START_TEST(test_an_event_handler_may_grow_the_pool)
 	for (unsigned i = 0; i < 2 * NR_BLOCKS; i++) {
 		ck_ok(write_block(thin, i, 1));
 		if (i % 4 == 0)
-			world_idle(&w);
+			world_settle(&w);
 	}
 	ck_assert_int_eq(grow_result, 0);
 	ck_assert_uint_ge(nr_events[TP_EVENT_LOW_WATER], 4);
@@ -570,7 +570,7 @@ static atomic_uint nr_polls;
 /* Never more used than there is. */
 static void *poll_status(void *context)
 {
-	while (!stop_polling) {
+	do {
 		struct tp_pool_status status = world_status(&w);
 
 		ck_assert_uint_le(status.used_data_blocks, status.data_blocks);
@@ -578,7 +578,7 @@ static void *poll_status(void *context)
 		ck_assert_uint_le(status.used_metadata_blocks,
 				  status.metadata_blocks);
 		nr_polls++;
-	}
+	} while (!stop_polling);
 
 	return NULL;
 }

@@ -207,7 +207,7 @@ START_TEST(test_a_break_of_sharing_that_is_not_needed_is_counted)
 	ck_ok(tp_pool_create_snapshot(w.pool, 1, 0));
 	ck_ok(tp_pool_delete_thin(w.pool, 1));
 	ck_ok(tp_pool_commit(w.pool));
-	world_idle(&w);
+	world_settle(&w);
 	write_at(thin, 4096, 0);
 	write_at(thin, 4096, 4096);
 	ck_assert_uint_eq(of_thin(thin).avoided_breaks, 1);

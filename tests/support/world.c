@@ -225,6 +225,17 @@ void world_idle(struct world *w)
 		world_run(w);
 }
 
+/* Asking takes a step. */
+#define SETTLE_STEPS 100u
+
+void world_settle(struct world *w)
+{
+	for (unsigned i = 0; i < SETTLE_STEPS; i++) {
+		world_run(w);
+		world_status(w);
+	}
+}
+
 /*---------------------------- thins ----------------------------------------*/
 
 struct tp_thin *world_open_thin(struct world *w, uint32_t id, uint64_t size)

@@ -98,6 +98,10 @@ void world_run(struct world *w);
 /* As long as something that should not happen gets to happen. */
 void world_idle(struct world *w);
 
+/* Until what was handed in is done, as far as nobody holds it up: by steps of
+ * the pool's loop, not by time.  Not during a rollback, which holds calls up. */
+void world_settle(struct world *w);
+
 /*---------------------------- thins ----------------------------------------*/
 
 struct tp_thin *world_open_thin(struct world *w, uint32_t id, uint64_t size);
