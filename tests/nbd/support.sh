@@ -68,7 +68,7 @@ ended() { ! kill -0 "$pid" 2>/dev/null; }
 stop() {
 	local rc=0
 	kill "$pid"
-	TRIES=600 await ended || die "it does not end"
+	await ended || die "it does not end"
 	wait "$pid" || rc=$?
 	rm -f pid socket
 	[ $rc = 0 ] || die "nbdkit exits with $rc: $(cat server.log)"
@@ -87,7 +87,7 @@ kill_server() {
 refuses() {
 	local pattern=$1
 	shift
-	if LD_PRELOAD=$instrument timeout 10 nbdkit -U "$dir/refused" -P "$dir/refused.pid" "$@" >out 2>err </dev/null; then
+	if LD_PRELOAD=$instrument timeout 60 nbdkit -U "$dir/refused" -P "$dir/refused.pid" "$@" >out 2>err </dev/null; then
 		die "'nbdkit $*' starts"
 	fi
 	[ "$(wc -l <err)" = 1 ] || die "'nbdkit $*' says not one line but: $(cat err)"

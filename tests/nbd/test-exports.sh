@@ -34,7 +34,7 @@ for e in json.load(sys.stdin)["exports"]:
 größe, with space: 512: thin 1
 snap: 1073741824: thin 2, a snapshot of thin 0"
 kill "$pid"
-TRIES=600 await ended
+await ended
 
 # What clients are told.
 serve "$NBD_PLUGIN" pool=pool/metadata,pool/data

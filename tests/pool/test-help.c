@@ -38,7 +38,7 @@ START_TEST(test_first_writes_do_not_wake_the_loops_thread)
 	uint64_t nr_wakeups;
 
 	ck_ok(tp_thin_write(thin, sector, 512, 0, 0));
-	world_idle(&w);
+	world_settle(&w);
 	nr_wakeups = world_status(&w).nr_wakeups;
 	for (unsigned i = 1; i < NR_BLOCKS; i++)
 		ck_ok(tp_thin_write(thin, sector, 512,

@@ -953,7 +953,7 @@ START_TEST(test_mapped_io_does_not_wake_the_run_loop)
 	ck_ok(tp_queue_create(w.pool, DEPTH, &queue));
 	ck_ok(tp_thin_flush(thin));
 	thin_verify(thin, 0, THIN_BYTES, 1);
-	world_idle(&w);
+	world_settle(&w);
 	nr_wakeups = world_status(&w).nr_wakeups;
 
 	for (unsigned i = 0; i < NR_MAPPED_IOS; i++) {

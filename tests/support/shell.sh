@@ -8,10 +8,10 @@ needs() {
 	done
 }
 
-# Wait until a command succeeds, for ten seconds (or TRIES tenths).
+# Wait until a command succeeds, for a minute.
 await() {
 	local i
-	for ((i = 0; i < ${TRIES:-100}; i++)); do
+	for ((i = 0; i < 600; i++)); do
 		! "$@" || return 0
 		sleep 0.1
 	done

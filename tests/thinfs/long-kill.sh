@@ -29,6 +29,7 @@ kill_file_system() {
 		done
 	) 2>/dev/null &
 	writer=$!
+	await [ -s synced ] || die "nothing was written"
 	sleep 4
 	kill_thinfs
 	wait $writer || true
@@ -39,7 +40,6 @@ kill_file_system() {
 	loop=$(attach mnt/vol)
 	mount "$loop" fs
 	sha256sum --quiet -c synced
-	[ -s synced ] || die "nothing was written"
 	sums_of fs/tree | cmp - sums
 	umount fs
 	check "$kind" "$loop"

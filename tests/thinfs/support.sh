@@ -55,7 +55,7 @@ ended() { ! kill -0 "$pid" 2>/dev/null; }
 # Its exit status counts: sanitizers tell by it.
 wait_for_end() {
 	local rc=0
-	TRIES=600 await ended || die "it does not end"
+	await ended || die "it does not end"
 	wait "$pid" || rc=$?
 	pid=
 	[ $rc = 0 ] || die "thinfs exits with $rc: $(cat thinfs.err)"

@@ -17,6 +17,10 @@ for name in fresh old; do
 	set +m
 	exec 3>$name.fifo
 	cat random >&3
+	for ((i = 0; i < 600; i++)); do # until it has read all of it
+		[ "$(sed -n 's/^rchar: //p' /proc/$pid/io)" -lt $((4 << 20)) ] || break
+		sleep 0.1
+	done
 	sleep 0.5
 	kill -INT $pid
 	rc=0
