@@ -77,6 +77,7 @@ static struct lane *queue_open(struct target *target, unsigned depth)
 	queue->lane.ops = &ops;
 	queue->thin = volume->thin;
 	check(tp_queue_create(volume->pool, depth, &queue->queue), "queue");
+	tp_queue_plug(queue->queue);
 
 	return &queue->lane;
 }

@@ -58,6 +58,15 @@ void tp_queue_destroy(struct tp_queue *queue);
 int tp_queue_submit(struct tp_queue *queue, struct tp_thin *thin,
 		    struct tp_bio *bio);
 
+/*
+ * While a queue is plugged, what is submitted may be started only by the next
+ * poll or wait of that queue, or when it is unplugged: one call to the system
+ * then starts all of it, and waits for it.  For a host that does one of these
+ * as soon as it has submitted what it has.  A new queue is not plugged.
+ */
+void tp_queue_plug(struct tp_queue *queue);
+void tp_queue_unplug(struct tp_queue *queue);
+
 /* Reap at most @max bios (0: all that have ended when it is called); how many.
  * Never blocks.  -EDEADLK: called from within an end_io of this queue. */
 int tp_queue_poll(struct tp_queue *queue, unsigned max);

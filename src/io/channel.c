@@ -363,17 +363,22 @@ bool tpi_channel_can_sleep(const struct tpi_channel *channel)
 	return channel->device->identity.sleep;
 }
 
-int tpi_channel_prepare_sleep(struct tpi_channel *channel)
+int tpi_channel_prepare_sleep(struct tpi_channel *channel,
+			      unsigned *nr_to_start)
 {
 	if (!tpi_fifo_empty(&channel->ended))
 		return 1;
+	channel->must_kick = false;
 
-	return channel->device->identity.prepare_sleep(channel->handle);
+	return channel->device->identity.prepare_sleep(channel->handle,
+						       nr_to_start);
 }
 
-void tpi_channel_sleep(struct tpi_channel *channel, uint64_t timeout_ns)
+void tpi_channel_sleep(struct tpi_channel *channel, unsigned nr_to_start,
+		       uint64_t timeout_ns)
 {
-	channel->device->identity.sleep(channel->handle, timeout_ns);
+	channel->device->identity.sleep(channel->handle, nr_to_start,
+					timeout_ns);
 }
 
 unsigned tpi_channel_in_flight(const struct tpi_channel *channel)

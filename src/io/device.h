@@ -33,8 +33,8 @@ struct tpi_device_identity {
 
 	/* See tpi_channel_prepare_sleep() and tpi_channel_sleep(); both or
 	 * neither. */
-	int (*prepare_sleep)(void *channel);
-	void (*sleep)(void *channel, uint64_t timeout_ns);
+	int (*prepare_sleep)(void *channel, unsigned *nr_to_start);
+	void (*sleep)(void *channel, unsigned nr_to_start, uint64_t timeout_ns);
 };
 
 /* Like tp_device_new_async; NULL identity: the handle itself. */
@@ -94,10 +94,15 @@ int tpi_channel_arm(struct tpi_channel *channel);
  * ends when a request has ended, when the eventfd is readable, after
  * @timeout_ns (UINT64_MAX: never), or for nothing.  Other threads may use the
  * channel meanwhile, so that no lock of theirs is to be held.
+ *
+ * What was submitted and not kicked is started: by the sleep, if it is told what
+ * preparing it has set *@nr_to_start to, or, if that is NULL, at once.
  */
 bool tpi_channel_can_sleep(const struct tpi_channel *channel);
-int tpi_channel_prepare_sleep(struct tpi_channel *channel);
-void tpi_channel_sleep(struct tpi_channel *channel, uint64_t timeout_ns);
+int tpi_channel_prepare_sleep(struct tpi_channel *channel,
+			      unsigned *nr_to_start);
+void tpi_channel_sleep(struct tpi_channel *channel, unsigned nr_to_start,
+		       uint64_t timeout_ns);
 
 /* How many requests are with it. */
 unsigned tpi_channel_in_flight(const struct tpi_channel *channel);

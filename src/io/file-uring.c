@@ -289,9 +289,9 @@ static unsigned uring_poll(void *handle, unsigned max)
 	return nr + tpi_workers_poll(channel->workers, max - nr);
 }
 
-static bool has_ended_already(const struct uring_channel *channel)
+static bool something_has_ended(const struct uring_channel *channel)
 {
-	return is_behind(channel) || io_uring_cq_ready(&channel->ring) ||
+	return io_uring_cq_ready(&channel->ring) ||
 	       io_uring_cq_has_overflow(&channel->ring) ||
 	       tpi_workers_arm(channel->workers);
 }
@@ -309,7 +309,7 @@ static int uring_arm(void *handle)
 	set_armed(channel, true);
 	atomic_thread_fence(memory_order_seq_cst);
 
-	return has_ended_already(channel);
+	return is_behind(channel) || something_has_ended(channel);
 }
 
 /*---------------------------- sleeping in the ring -------------------------*/
@@ -326,20 +326,53 @@ static void watch_eventfd(struct uring_channel *channel)
 	channel->is_watching = true;
 }
 
-static int uring_prepare_sleep(void *handle)
+/* Show the kernel what is in the ring, as starting it would, and leave it there;
+ * how much it is. */
+static unsigned publish(struct io_uring *ring)
 {
-	struct uring_channel *channel = handle;
+	struct io_uring_sq *sq = &ring->sq;
+	unsigned tail = *sq->ktail;
 
-	if (!channel->is_watching)
-		watch_eventfd(channel);
-	if (is_behind(channel))
-		start_waiting(channel);
+	for (; sq->sqe_head != sq->sqe_tail; sq->sqe_head++, tail++)
+		if (sq->array)
+			sq->array[tail & sq->ring_mask] = sq->sqe_head &
+							  sq->ring_mask;
+	io_uring_smp_store_release(sq->ktail, tail);
 
-	return !channel->is_watching || has_ended_already(channel);
+	return tail - io_uring_smp_load_acquire(sq->khead);
 }
 
-/* Of the ring only its descriptor is used, as others may reap meanwhile. */
-static void uring_sleep(void *handle, uint64_t timeout_ns)
+/* False: it does not fit. */
+static bool leave_to_sleep(struct uring_channel *channel, unsigned *nr)
+{
+	fill_ring(channel);
+	if (!tpi_fifo_empty(&channel->waiting))
+		return false;
+	*nr = publish(&channel->ring);
+
+	return true;
+}
+
+static int uring_prepare_sleep(void *handle, unsigned *nr_to_start)
+{
+	struct uring_channel *channel = handle;
+	bool behind = false;
+
+	tpi_workers_kick(channel->workers);
+	if (!channel->is_watching)
+		watch_eventfd(channel);
+	if ((!nr_to_start || !leave_to_sleep(channel, nr_to_start)) &&
+	    is_behind(channel)) {
+		start_waiting(channel);
+		behind = is_behind(channel);
+	}
+
+	return behind || !channel->is_watching || something_has_ended(channel);
+}
+
+/* Of the ring only its descriptor is used, as others may reap meanwhile.  They
+ * may start, too, what was left to it: then it ends early. */
+static void uring_sleep(void *handle, unsigned nr_to_start, uint64_t timeout_ns)
 {
 	struct uring_channel *channel = handle;
 	struct __kernel_timespec timeout = {
@@ -350,7 +383,7 @@ static void uring_sleep(void *handle, uint64_t timeout_ns)
 		.ts = timeout_ns == UINT64_MAX ? 0 : (uintptr_t)&timeout,
 	};
 
-	io_uring_enter2((unsigned)channel->ring.ring_fd, 0, 1,
+	io_uring_enter2((unsigned)channel->ring.ring_fd, nr_to_start, 1,
 			IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
 			(sigset_t *)&arg, sizeof(arg));
 }

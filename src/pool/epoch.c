@@ -78,7 +78,7 @@ static void end_turn(struct tpi_epoch *epoch)
 static bool keep_promise(struct tpi_port *port)
 {
 	if (atomic_load(&port->queue->in_channel))
-		return !tpi_channel_prepare_sleep(port->channel);
+		return !tpi_channel_prepare_sleep(port->channel, NULL);
 
 	return !atomic_load(&port->queue->armed) ||
 	       !tpi_channel_arm(port->channel);

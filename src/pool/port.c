@@ -253,6 +253,7 @@ void tpi_loop_relay(struct tp_pool *pool, struct tpi_channel *channel,
 static void relay_by_queue(struct tpi_port *port, struct tpi_relay *relay)
 {
 	struct tp_pool *pool = port->pool;
+	bool plugged;
 
 	tpi_task_init(&relay->task, relay_run);
 	relay->port = port;
@@ -260,8 +261,9 @@ static void relay_by_queue(struct tpi_port *port, struct tpi_relay *relay)
 	pool->nr_relayed++;
 	pthread_mutex_lock(&port->lock);
 	tpi_channel_submit(port->channel, &relay->request);
+	plugged = port->plugged;
 	pthread_mutex_unlock(&port->lock);
-	if (tpi_list_empty(&port->unkicked))
+	if (!plugged && tpi_list_empty(&port->unkicked))
 		tpi_list_add_tail(&pool->unkicked_ports, &port->unkicked);
 	if (tpi_list_empty(&pool->relay_timer.entry))
 		tpi_timer_set(&pool->loop, &pool->relay_timer,

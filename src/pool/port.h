@@ -90,6 +90,7 @@ struct tpi_port {
 	struct tpi_list waiting;  /* run loop: tasks that want a fragment */
 	struct tpi_list relayed;  /* tasks of relays that have ended */
 	struct tpi_list unkicked; /* in pool->unkicked_ports */
+	bool plugged;             /* the host starts it itself, very soon */
 
 	/* Bios that ended here and are to be reaped. */
 	struct tp_bio *ended, **ended_tail;

@@ -63,6 +63,7 @@ int tpi_queue_create(struct tp_pool *pool, unsigned depth, bool internal,
 	queue->pool = pool;
 	queue->depth = depth;
 	queue->internal = internal;
+	queue->plugged = internal; /* by who waits for what he submits */
 	tpi_list_init(&queue->entry);
 	r = queue_init(queue);
 	if (r) {
@@ -488,6 +489,19 @@ static void count_unreaped(struct tpi_thin_section *section, int change)
 			      memory_order_release);
 }
 
+/* What the loop's steps that are made here send by a plugged queue is for the
+ * next wait; what its thread sends later is not. */
+static void defer(struct tp_queue *queue, struct tp_bio *bio)
+{
+	tpi_bio_defer(bio);
+	if (!queue->plugged)
+		return;
+	pthread_mutex_lock(&queue->port.lock);
+	queue->port.plugged = false;
+	pthread_mutex_unlock(&queue->port.lock);
+	queue->kicks_later = true;
+}
+
 int tpi_queue_submit(struct tp_queue *queue, struct tp_thin *thin,
 		     struct tp_bio *bio)
 {
@@ -506,14 +520,15 @@ int tpi_queue_submit(struct tp_queue *queue, struct tp_thin *thin,
 	count_unreaped(section, 1);
 	count_submitted(&section->statistics, bio);
 	fast = go_fast(queue, thin->state, bio);
-	if (fast && queue->in_end_io)
+	if (fast && (queue->in_end_io || queue->plugged))
 		queue->kicks_later = true;
 	else if (fast)
 		tpi_channel_kick(port->channel);
 	ended = port->ended;
+	port->plugged = !fast && queue->plugged;
 	pthread_mutex_unlock(&port->lock);
 	if (!fast)
-		tpi_bio_defer(bio);
+		defer(queue, bio);
 	if (ended)
 		tpi_queue_notify(queue);
 
@@ -667,21 +682,44 @@ static int reap(struct tp_queue *queue, unsigned max)
 		if (++nr == max)
 			break;
 	}
-	if (queue->kicks_later)
+	if (queue->kicks_later && !queue->plugged)
 		kick(queue);
 
 	return (int)nr;
 }
 
-/* Ask for a signal, by @arm; true if something has ended meanwhile. */
-static bool watch(struct tp_queue *queue, int (*arm)(struct tpi_channel *))
+static void start_plugged(struct tp_queue *queue)
 {
+	if (queue->kicks_later)
+		kick(queue);
+}
+
+void tp_queue_plug(struct tp_queue *queue)
+{
+	if (queue)
+		queue->plugged = true;
+}
+
+void tp_queue_unplug(struct tp_queue *queue)
+{
+	if (!queue)
+		return;
+	queue->plugged = false;
+	start_plugged(queue);
+}
+
+/* Ask for a signal, or, for a sleep in the channel, prepare that; true if
+ * something has ended meanwhile. */
+static bool watch(struct tp_queue *queue, unsigned *nr_to_start)
+{
+	struct tpi_channel *channel = queue->port.channel;
 	bool ended;
 
 	atomic_store(&queue->armed, true);
 	pthread_mutex_lock(&queue->port.lock);
 	ended = atomic_load(&queue->ended) || queue->port.ended ||
-		arm(queue->port.channel);
+		(nr_to_start ? tpi_channel_prepare_sleep(channel, nr_to_start)
+			     : tpi_channel_arm(channel));
 	pthread_mutex_unlock(&queue->port.lock);
 
 	return ended;
@@ -720,11 +758,12 @@ int tp_queue_poll(struct tp_queue *queue, unsigned max)
 
 	if (nr)
 		return nr;
+	start_plugged(queue);
 	nr = reap(queue, max);
 
 	/* A poll withdraws the signal that was asked for before; and what has
 	 * ended may be only a part of a bio.  Ask, and ask again. */
-	while (!nr && watch(queue, tpi_channel_arm)) {
+	while (!nr && watch(queue, NULL)) {
 		queue->watched = true;
 		nr = reap(queue, max);
 	}
@@ -777,12 +816,13 @@ static void wait_asleep(struct tp_queue *queue, bool in_channel,
 {
 	struct tpi_channel *channel = queue->port.channel;
 	uint64_t timeout_ns = time_left(queue, deadline);
+	unsigned nr_to_start = 0;
 
-	if (watch(queue,
-		  in_channel ? tpi_channel_prepare_sleep : tpi_channel_arm))
+	queue->kicks_later = false;
+	if (watch(queue, in_channel ? &nr_to_start : NULL))
 		return;
 	if (in_channel)
-		tpi_channel_sleep(channel, timeout_ns);
+		tpi_channel_sleep(channel, nr_to_start, timeout_ns);
 	else
 		sleep_on_fd(queue, timeout_ns);
 	if (!atomic_exchange(&queue->armed, false) || !in_channel)
@@ -796,8 +836,13 @@ static int wait_for(struct tp_queue *queue, unsigned min, uint64_t deadline)
 	bool slept = false;
 
 	for (;;) {
-		int r = reap(queue, 0);
+		int r = 0;
 
+		/* If a sleep can start it, looking first would do so, too. */
+		if (!in_channel || queue->reaped)
+			start_plugged(queue);
+		if (!queue->kicks_later)
+			r = reap(queue, 0);
 		nr += (unsigned)r;
 		if (nr >= min || !queue->nr_unreaped ||
 		    (deadline != UINT64_MAX && now_ns(queue) >= deadline))
@@ -846,6 +891,8 @@ int tp_queue_wait(struct tp_queue *queue, unsigned min, int timeout_ms)
 
 	if (r)
 		return r;
+	if (!min || !timeout_ms || queue->pool->host_driven)
+		start_plugged(queue);
 	if (timeout_ms >= 0)
 		deadline = now_ns(queue) + (uint64_t)timeout_ms * 1000000u;
 

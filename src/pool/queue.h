@@ -16,9 +16,10 @@ struct tp_queue {
 	/* The owner's. */
 	unsigned nr_unreaped;
 	bool in_end_io;
-	bool kicks_later; /* what an end_io submitted is started with the rest */
-	bool watched;     /* a signal was asked for, and may have come */
-	bool internal;    /* of a blocking helper: not counted as open */
+	bool plugged;
+	bool kicks_later;      /* there is something to be started together */
+	bool watched;          /* a signal was asked for, and may have come */
+	bool internal;         /* of a blocking helper: not counted as open */
 	struct tp_bio *reaped; /* taken from the port, to be told of */
 
 	/* Bios that ended on the run loop, last first. */

@@ -599,12 +599,20 @@ START_TEST(test_no_wake_up_is_lost)
 }
 END_TEST
 
-static void sleep_on_channel(void)
+/* What was submitted is started at once, by preparing, or by the sleep. */
+enum { START_BY_KICK, START_BY_PREPARING, START_BY_SLEEP, NR_STARTS };
+
+static void sleep_on_channel(unsigned start)
 {
-	tpi_channel_kick(channel.channel);
-	if (!tpi_channel_poll(channel.channel, UINT_MAX) &&
-	    !tpi_channel_prepare_sleep(channel.channel))
-		tpi_channel_sleep(channel.channel, UINT64_MAX);
+	unsigned nr_to_start = 0;
+
+	if (start == START_BY_KICK)
+		tpi_channel_kick(channel.channel);
+	if (!tpi_channel_prepare_sleep(channel.channel, start == START_BY_SLEEP
+								? &nr_to_start
+								: NULL))
+		tpi_channel_sleep(channel.channel, nr_to_start, UINT64_MAX);
+	tpi_channel_poll(channel.channel, UINT_MAX);
 }
 
 /* The same, asleep on the channel itself where the device can be slept on. */
@@ -627,7 +635,7 @@ START_TEST(test_no_wake_up_is_lost_by_who_sleeps_on_the_channel)
 			       buffer + i * BLOCK_BYTES, i * BLOCK_BYTES);
 		}
 		while (nr_ended < nr)
-			sleep_on_channel();
+			sleep_on_channel(round / 28 % NR_STARTS);
 		if (op == TP_WRITE_ZEROES)
 			eventfd_read(channel.event_fd, &(eventfd_t){ 0 });
 	}
@@ -657,13 +665,13 @@ START_TEST(test_a_sleep_on_the_channel_ends_by_a_signal_and_by_time)
 		ck_assert_int_eq(
 			pthread_create(&thread, NULL, signal_soon, NULL), 0);
 		while (eventfd_read(channel.event_fd, &count))
-			sleep_on_channel();
+			sleep_on_channel(round % NR_STARTS);
 		ck_assert_uint_eq(count, 1);
 		pthread_join(thread, NULL);
 
-		while (tpi_channel_prepare_sleep(channel.channel))
+		while (tpi_channel_prepare_sleep(channel.channel, NULL))
 			tpi_channel_poll(channel.channel, UINT_MAX);
-		tpi_channel_sleep(channel.channel, 1000000);
+		tpi_channel_sleep(channel.channel, 0, 1000000);
 	}
 	close_world();
 }

@@ -89,6 +89,91 @@ static void go_on(struct tp_bio *bio)
 		chain->closed = tp_thin_close(chain->thin);
 }
 
+/* Ways to have what a plugged queue was given started. */
+static void by_poll(struct tp_queue *queue)
+{
+	tp_queue_poll(queue, 0);
+}
+
+static void by_wait(struct tp_queue *queue)
+{
+	ck_assert_int_ge(tp_queue_wait(queue, 1, -1), 1);
+}
+
+static void by_wait_for_nothing(struct tp_queue *queue)
+{
+	tp_queue_wait(queue, 0, -1);
+}
+
+static void by_wait_for_no_time(struct tp_queue *queue)
+{
+	tp_queue_wait(queue, 4, 0);
+}
+
+static void (*const ways[])(struct tp_queue *queue) = { by_poll, by_wait,
+							by_wait_for_nothing,
+							by_wait_for_no_time,
+							tp_queue_unplug };
+
+#define NR_PLUGGED 4u
+
+static void submit_writes(struct io *ios, struct tp_queue *queue,
+			  struct tp_thin *thin)
+{
+	for (unsigned i = 0; i < NR_PLUGGED; i++) {
+		io_init(&ios[i], TP_WRITE, buffer, 2 * i * WORLD_BLOCK, 4096,
+			0);
+		io_submit(&ios[i], queue, thin);
+	}
+}
+
+START_TEST(test_what_is_plugged_is_started_together_by_the_next_poll_or_wait)
+{
+	struct tp_thin *thin = begin_full(_i);
+	struct tp_queue *queue;
+	struct io ios[NR_PLUGGED];
+
+	ck_ok(tp_queue_create(w.pool, NR_PLUGGED, &queue));
+	for (unsigned i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		unsigned nr = w.data.nr_started;
+
+		tp_queue_plug(queue);
+		submit_writes(ios, queue, thin);
+		ck_assert_uint_eq(w.data.nr_started, nr);
+		ways[i](queue);
+		ck_assert_uint_eq(w.data.nr_started, nr + NR_PLUGGED);
+		for (unsigned k = 0; k < NR_PLUGGED; k++)
+			ck_ok(io_wait(&w, &ios[k], queue));
+	}
+	tp_queue_unplug(queue);
+	submit_writes(ios, queue, thin);
+	tp_queue_destroy(queue);
+	end_with(thin);
+}
+END_TEST
+
+/* Nobody else waits for a host that does not. */
+START_TEST(test_what_is_plugged_holds_up_no_suspend_and_no_end_of_the_queue)
+{
+	struct tp_thin *thin = begin_full(_i);
+	struct tp_queue *queue;
+	struct io ios[NR_PLUGGED];
+
+	ck_ok(tp_queue_create(w.pool, NR_PLUGGED, &queue));
+	tp_queue_plug(queue);
+	submit_writes(ios, queue, thin);
+	ck_ok(tp_pool_suspend(w.pool));
+	ck_ok(tp_pool_resume(w.pool, NULL));
+	for (unsigned k = 0; k < NR_PLUGGED; k++)
+		ck_ok(io_wait(&w, &ios[k], queue));
+	submit_writes(ios, queue, thin);
+	tp_queue_destroy(queue);
+	for (unsigned k = 0; k < NR_PLUGGED; k++)
+		ck_ok(ios[k].bio.status);
+	end_with(thin);
+}
+END_TEST
+
 /* F-31, B-REQ-2: submit again the same bio, close another handle, and at last
  * the bio's own: it is out of flight when end_io starts.  Polling from there
  * is answered -EDEADLK. */
@@ -106,8 +191,13 @@ START_TEST(test_an_end_io_may_submit_and_close)
 				     .end_io = go_on,
 				     .context = &chain };
 	ck_ok(tp_queue_submit(chain.queue, chain.thin, &chain.bio));
-	while (chain.nr_left)
+	for (unsigned i = 0; chain.nr_left; i++) {
+		if (i % 256 == 0)
+			tp_queue_plug(chain.queue);
+		if (i % 256 == 128)
+			tp_queue_unplug(chain.queue);
 		ck_assert_int_ge(tp_queue_wait(chain.queue, 1, 10000), 1);
+	}
 	ck_ok(chain.closed);
 	ck_assert_int_eq(chain.polled, -EDEADLK);
 	tp_queue_destroy(chain.queue);
@@ -695,6 +785,8 @@ int main(void)
 	return RUN_TESTS(
 		"queue", NR_KINDS,
 		test_a_full_queue_answers_eagain_until_it_is_polled,
+		test_what_is_plugged_is_started_together_by_the_next_poll_or_wait,
+		test_what_is_plugged_holds_up_no_suspend_and_no_end_of_the_queue,
 		test_an_end_io_may_submit_and_close,
 		test_destroying_a_queue_ends_what_is_in_flight,
 		test_waiting_ends_when_nothing_more_can_come,

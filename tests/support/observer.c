@@ -14,6 +14,7 @@ struct pending {
 	struct tp_device_request *request;
 	unsigned id;
 	int status;
+	bool started; /* by a kick */
 	bool held;
 };
 
@@ -235,8 +236,26 @@ static void submit(void *context, struct tp_device_request *request)
 	observer->nr_begun[request->op]++;
 	observer->nr_held += pending->held;
 	add_to_log(observer, IO_BEGIN, pending);
-	if (!pending->held)
-		signal_if_armed(channel);
+	pthread_mutex_unlock(&observer->lock);
+}
+
+/* Nothing ends before: so whoever forgets to kick waits for ever. */
+static void kick(void *context)
+{
+	struct observer_channel *channel = context;
+	struct observer *observer = channel->observer;
+
+	pthread_mutex_lock(&observer->lock);
+	for (unsigned i = 0; i < channel->nr; i++) {
+		struct pending *pending = &channel->pending[i];
+
+		if (pending->started)
+			continue;
+		pending->started = true;
+		observer->nr_started++;
+		if (!pending->held)
+			signal_if_armed(channel);
+	}
 	pthread_mutex_unlock(&observer->lock);
 }
 
@@ -248,7 +267,7 @@ static int choose(const struct observer_channel *channel)
 	for (unsigned i = 0; i < channel->nr; i++) {
 		unsigned at = newest_first ? channel->nr - 1 - i : i;
 
-		if (!channel->pending[at].held)
+		if (channel->pending[at].started && !channel->pending[at].held)
 			return (int)at;
 	}
 
@@ -328,6 +347,7 @@ void observer_init(struct observer *observer, struct io_log *log,
 		.open_channel = open_channel,
 		.close_channel = close_channel,
 		.submit = submit,
+		.kick = kick,
 		.poll = poll_channel,
 		.arm = arm,
 		.size = size_of,

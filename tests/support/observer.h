@@ -50,7 +50,7 @@ struct observer {
 	unsigned nr_to_hold;
 	struct observer_failure failures[OBSERVER_MAX_FAILURES];
 	enum observer_arrival arrival;
-	atomic_uint nr_begun[OBSERVER_NR_OPS], nr_held, nr_failed;
+	atomic_uint nr_begun[OBSERVER_NR_OPS], nr_started, nr_held, nr_failed;
 	atomic_uint delay_us; /* what each poll that ends something sleeps */
 	atomic_bool newest_first;
 };

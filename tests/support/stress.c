@@ -209,11 +209,21 @@ static struct slot *find_idle(struct driver *driver)
 	return NULL;
 }
 
+static void plug_or_unplug(struct driver *driver)
+{
+	if (random_in(&driver->random, 0, 2))
+		tp_queue_plug(driver->queue);
+	else
+		tp_queue_unplug(driver->queue);
+}
+
 static void drive(struct driver *driver)
 {
 	while (!is_over()) {
 		struct slot *slot = find_idle(driver);
 
+		if (random_in(&driver->random, 0, 100) == 0)
+			plug_or_unplug(driver);
 		if (slot)
 			submit_one(driver, slot);
 		else
