@@ -207,6 +207,21 @@ START_TEST(test_writes_that_break_sharing_do_likewise)
 }
 END_TEST
 
+/* All are under way at the same time, behind a write to their block. */
+static void run_discards_that_wait(void)
+{
+	ck_ok(tp_thin_discard(thin, 0, WORLD_BLOCK));
+	observer_hold(&w->data, OPS(TP_WRITE));
+	for (unsigned i = 0; i < NR_IN_FLIGHT; i++) {
+		io_init(&ios[i], i ? TP_DISCARD : TP_WRITE, buffers[i], 0,
+			WORLD_BLOCK, 0);
+		io_submit(&ios[i], queue, thin);
+	}
+	world_settle(w);
+	observer_release(&w->data);
+	wait_for_batch();
+}
+
 /* Metadata shrinks by them: what they free is remembered until it is settled. */
 START_TEST(test_discards_do_likewise)
 {
@@ -215,6 +230,7 @@ START_TEST(test_discards_do_likewise)
 	begin(_i);
 	thin_fill(thin, 0, THIN_BYTES, 1);
 	ck_ok(tp_pool_commit(w->pool));
+	run_discards_that_wait();
 	count(&run);
 	run.first = NR_COLD;
 	run.nr = NR_BLOCKS - NR_COLD;

@@ -306,7 +306,7 @@ START_TEST(test_a_flush_does_not_wait_for_writes_in_flight)
 	fill_pattern(block, 4096, 0, 2);
 	io_init(&write, TP_WRITE, block, 0, 4096, 0);
 	io_submit(&write, queue, thin);
-	ck_assert_uint_eq(w.data.nr_held, 1);
+	world_until(&w, w.data.nr_held == 1);
 	io_submit_flush(&flush, queue, thin);
 	ck_ok(io_wait(&w, &flush, queue));
 	ck_assert_uint_eq(write.nr_ended, 0);

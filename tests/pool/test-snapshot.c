@@ -218,7 +218,7 @@ START_TEST(test_a_slow_read_keeps_its_block_from_being_reused)
 	observer_hold_next(&w.data, OPS(TP_READ), 1);
 	io_init(&read, TP_READ, buffer, 0, WORLD_BLOCK, 0);
 	io_submit(&read, queue, thin);
-	ck_assert_uint_eq(w.data.nr_held, 1);
+	world_until(&w, w.data.nr_held == 1);
 	fill_pattern(fresh, WORLD_BLOCK, 0, 2);
 	io_init(&write, TP_WRITE, fresh, 0, WORLD_BLOCK, 0);
 	io_submit(&write, queue, thin);
