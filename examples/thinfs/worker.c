@@ -1,20 +1,20 @@
 /*
  * worker.c - several threads read one descriptor of /dev/fuse.
  *
- * It does not block, so that a worker with nothing to do can sleep on two
- * things: the next request, for which the kernel wakes one of them, and the
- * word to stop.  A worker that is told to stop goes on as long as it finds
- * requests (what syncfs() has just brought about, for one), but not for ever:
- * others may keep on asking.
+ * A worker with nothing to do sleeps there, and the kernel wakes one of them
+ * for a request.  To stop them, the descriptor is made not to block, and a
+ * signal ends the sleep of those that are in it already.  A worker that is told
+ * to stop goes on as long as it finds requests (what syncfs() has just brought
+ * about, for one), but not for ever: others may keep on asking.
  */
 #include "worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,6 +22,7 @@
 #include "fuse-version.h"
 
 #define STOP_SECONDS 5
+#define WAKE_SIGNAL SIGUSR1
 
 struct means {
 	struct tp_queue *queue;
@@ -32,13 +33,12 @@ struct worker {
 	struct workers *workers;
 	pthread_t thread;
 	bool running;
-	int epoll;
 	struct means means;
 };
 
 struct workers {
 	struct fuse_session *session;
-	int stop, ended;         /* eventfds */
+	int ended;               /* an eventfd */
 	_Atomic time_t deadline; /* 0: none */
 	unsigned nr;
 	struct worker worker[];
@@ -106,15 +106,6 @@ static bool is_late(const struct workers *workers)
 	return deadline && now() > deadline;
 }
 
-/* Sleep until there may be a request. */
-static void wait_for_request(struct worker *worker)
-{
-	struct epoll_event event;
-
-	if (epoll_wait(worker->epoll, &event, 1, -1) < 0 && errno != EINTR)
-		abort(); /* what else is there to wait on? */
-}
-
 static void serve(struct worker *worker)
 {
 	struct workers *workers = worker->workers;
@@ -126,12 +117,8 @@ static void serve(struct worker *worker)
 
 		if (r > 0)
 			fuse_session_process_buf(session, &buf);
-		else if (r == -EAGAIN && workers->deadline)
-			break;
-		else if (r == -EAGAIN)
-			wait_for_request(worker);
 		else if (r != -EINTR)
-			break;
+			break; /* -EAGAIN: told to stop, and all is done */
 	}
 	free(buf.mem);
 }
@@ -149,27 +136,22 @@ static void *run(void *context)
 
 /*---------------------------- starting and stopping ------------------------*/
 
-static int watch(int epoll, int fd, unsigned flags)
+static void wake(int signal)
 {
-	struct epoll_event event = { .events = EPOLLIN | flags };
+}
 
-	return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+/* A handler, for what is ignored wakes nobody; and no SA_RESTART. */
+static int take_wake_signal(void)
+{
+	struct sigaction action = { .sa_handler = wake };
+
+	return sigaction(WAKE_SIGNAL, &action, NULL) ? -errno : 0;
 }
 
 static int start(struct worker *worker, struct tp_pool *pool)
 {
-	struct workers *workers = worker->workers;
-	int r;
+	int r = get_means(pool, &worker->means);
 
-	worker->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (worker->epoll < 0)
-		return -errno;
-	r = watch(worker->epoll, fuse_session_fd(workers->session),
-		  EPOLLEXCLUSIVE);
-	if (!r)
-		r = watch(worker->epoll, workers->stop, 0);
-	if (!r)
-		r = get_means(pool, &worker->means);
 	if (!r)
 		r = -pthread_create(&worker->thread, NULL, run, worker);
 	worker->running = !r;
@@ -179,12 +161,8 @@ static int start(struct worker *worker, struct tp_pool *pool)
 
 static int start_all(struct workers *workers, struct tp_pool *pool)
 {
-	int fd = fuse_session_fd(workers->session), r = 0;
+	int r = take_wake_signal();
 
-	workers->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (workers->stop < 0 ||
-	    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK))
-		return -errno;
 	for (unsigned i = 0; i < workers->nr && !r; i++)
 		r = start(&workers->worker[i], pool);
 
@@ -203,10 +181,8 @@ int workers_start(struct tp_pool *pool, struct fuse_session *session,
 	workers->session = session;
 	workers->ended = ended;
 	workers->nr = nr;
-	for (unsigned i = 0; i < nr; i++) {
+	for (unsigned i = 0; i < nr; i++)
 		workers->worker[i].workers = workers;
-		workers->worker[i].epoll = -1;
-	}
 	r = start_all(workers, pool);
 	if (r)
 		workers_stop(workers);
@@ -216,24 +192,31 @@ int workers_start(struct tp_pool *pool, struct fuse_session *session,
 	return r;
 }
 
+/* Who sleeps is woken; who does not, finds that it would not sleep. */
+static void tell_to_stop(struct workers *workers)
+{
+	int fd = fuse_session_fd(workers->session);
+
+	workers->deadline = now() + STOP_SECONDS;
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	for (unsigned i = 0; i < workers->nr; i++)
+		if (workers->worker[i].running)
+			pthread_kill(workers->worker[i].thread, WAKE_SIGNAL);
+}
+
 static void end(struct worker *worker)
 {
 	if (worker->running)
 		pthread_join(worker->thread, NULL);
 	put_means(&worker->means);
-	if (worker->epoll >= 0)
-		close(worker->epoll);
 }
 
 void workers_stop(struct workers *workers)
 {
 	if (!workers)
 		return;
-	workers->deadline = now() + STOP_SECONDS;
-	eventfd_write(workers->stop, 1); /* nobody reads it: all wake up */
+	tell_to_stop(workers);
 	for (unsigned i = 0; i < workers->nr; i++)
 		end(&workers->worker[i]);
-	if (workers->stop >= 0)
-		close(workers->stop);
 	free(workers);
 }
