@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "background.h"
+#include "init-reply.h"
 #include "operations.h"
 #include "options.h"
 #include "report.h"
@@ -128,7 +129,9 @@ static int mount_and_serve(struct run *run)
 		return -1;
 	r = fuse_session_mount(run->session, run->mountpoint);
 	if (!r) {
-		r = serve(run);
+		r = init_reply_complete(run->session);
+		if (!r)
+			r = serve(run);
 		fuse_session_unmount(run->session);
 	}
 	fuse_session_destroy(run->session);

@@ -35,6 +35,9 @@ void op_init(void *userdata, struct fuse_conn_info *conn)
 			    FUSE_CAP_AUTO_INVAL_DATA);
 	ask_for(conn, FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO |
 			      FUSE_CAP_PARALLEL_DIROPS);
+#ifdef FUSE_CAP_HANDLE_KILLPRIV_V2
+	ask_for(conn, FUSE_CAP_HANDLE_KILLPRIV_V2); /* init-reply.h */
+#endif
 	if (conn->max_write > REQUEST_BYTES)
 		conn->max_write = REQUEST_BYTES;
 	conn->max_background = thinfs->nr_workers;
