@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cached-file.h"
 #include "nbdkit.h"
 #include "report.h"
 
@@ -76,14 +77,24 @@ void server_options_exit(struct server_options *options)
 
 /*---------------------------- the pool -------------------------------------*/
 
-static int open_device(const char *path, bool read_only,
-		       struct tp_device **device)
+static int open_file(const char *path, bool read_only,
+		     struct tp_device **device)
 {
 	struct tp_file_options options = TP_FILE_OPTIONS_INIT;
-	int r;
 
 	options.flags = read_only ? TP_FILE_READ_ONLY : 0;
-	r = tp_device_open_file(path, &options, device);
+
+	return tp_device_open_file(path, &options, device);
+}
+
+typedef int (*open_fn)(const char *path, bool read_only,
+		       struct tp_device **device);
+
+static int open_device(const char *path, bool read_only, open_fn open,
+		       struct tp_device **device)
+{
+	int r = open(path, read_only, device);
+
 	if (r == -ENOENT) {
 		nbdkit_error("there is no %s: 'thinpool create' makes a pool",
 			     path);
@@ -126,9 +137,11 @@ int server_open(struct server *server, const struct server_options *options,
 	int r;
 
 	*server = (struct server){ .read_only = options->read_only };
-	r = open_device(options->metadata, options->read_only, &metadata);
+	r = open_device(options->metadata, options->read_only, open_file,
+			&metadata);
 	if (!r)
-		r = open_device(options->data, options->read_only, &data);
+		r = open_device(options->data, options->read_only,
+				cached_file_open, &data);
 	if (!r)
 		r = open_pool(server, options->metadata, metadata, data, flags);
 

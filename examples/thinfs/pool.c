@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cached-file.h"
 #include "report.h"
 
 static bool is_directory(const char *path)
@@ -38,16 +39,27 @@ static void find_files(const char *name, char **metadata, char **data)
 		*data = NULL;
 }
 
-static int open_device(const char *path, bool read_only,
-		       struct tp_device **device)
+static int open_file(const char *path, bool read_only,
+		     struct tp_device **device)
 {
 	struct tp_file_options options = TP_FILE_OPTIONS_INIT;
+
+	options.flags = read_only ? TP_FILE_READ_ONLY : 0;
+
+	return tp_device_open_file(path, &options, device);
+}
+
+typedef int (*open_fn)(const char *path, bool read_only,
+		       struct tp_device **device);
+
+static int open_device(const char *path, bool read_only, open_fn open,
+		       struct tp_device **device)
+{
 	int r;
 
 	if (!path)
 		return fail("out of memory");
-	options.flags = read_only ? TP_FILE_READ_ONLY : 0;
-	r = tp_device_open_file(path, &options, device);
+	r = open(path, read_only, device);
 	if (r == -ENOENT)
 		return fail("there is no %s: 'thinpool create' makes a pool",
 			    path);
@@ -94,9 +106,9 @@ int pool_open(struct pool *pool, const char *name, bool read_only)
 
 	*pool = (struct pool){ .read_only = read_only };
 	find_files(name, &metadata_path, &data_path);
-	r = open_device(metadata_path, read_only, &metadata);
+	r = open_device(metadata_path, read_only, open_file, &metadata);
 	if (!r)
-		r = open_device(data_path, read_only, &data);
+		r = open_device(data_path, read_only, cached_file_open, &data);
 	if (!r)
 		r = open_pool(pool, name, metadata, data);
 

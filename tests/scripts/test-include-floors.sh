@@ -2,7 +2,7 @@
 # Arrows point down only: io < btree < space-map < pool < the houses on top
 # (catalogue, ...).  Public headers know nothing of src/; programs, and the
 # simulator, which is a library of its own, know the public headers and what
-# lies beside them.
+# lies beside them, examples the folder besides that they share.
 set -euo pipefail
 cd "${SOURCE_ROOT:-$(dirname "$0")/../..}"
 
@@ -29,6 +29,7 @@ allowed() {
 		[ -d "src/$to" ] || return 1
 		[ "$from" = "$to" ] || [ "${floor[$to]-5}" -lt "${floor[$from]-5}" ]
 		;;
+	examples/*) [ -f "${file%/*}/$name" ] || [ -f "examples/cached-file/$name" ] ;;
 	*) [ -f "${file%/*}/$name" ] ;;
 	esac
 }
