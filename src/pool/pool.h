@@ -17,6 +17,7 @@
 #include "pool/mapping-cache.h"
 #include "pool/metadata.h"
 #include "pool/port.h"
+#include "pool/range.h"
 
 /*---------------------------- thins ----------------------------------------*/
 
@@ -43,7 +44,8 @@ struct tpi_thin_state {
 
 	/* Virtual blocks with an operation under way (range.h), bios held by
 	 * the gate, write bios begun and not ended, and who waits for none. */
-	struct tpi_list ranges, held, quiet_waiters;
+	struct tpi_ranges ranges;
+	struct tpi_list held, quiet_waiters;
 	unsigned nr_writes_under_way;
 
 	/* Without what the ports have and was not collected yet. */

@@ -19,16 +19,26 @@ struct tpi_range {
 	bool granted;
 };
 
+#define TPI_RANGE_BUCKETS 64u
+
+/* Of a thin.  Most are of one block, and found not to be there by counting. */
+struct tpi_ranges {
+	struct tpi_list list;
+	unsigned nr_waiting;                   /* not granted */
+	unsigned nr_wide;                      /* of more than one block */
+	unsigned nr_narrow[TPI_RANGE_BUCKETS]; /* of one, by its last bits */
+};
+
 /* The first range of @ranges that overlaps [begin, end), NULL: none. */
-struct tpi_range *tpi_range_find(const struct tpi_list *ranges, tp_vblock begin,
-				 tp_vblock end);
+struct tpi_range *tpi_range_find(const struct tpi_ranges *ranges,
+				 tp_vblock begin, tp_vblock end);
 
 /* Put it in; is it granted at once?  If not, @owner is made ready later. */
-bool tpi_range_lock(struct tpi_list *ranges, struct tpi_range *range,
+bool tpi_range_lock(struct tpi_ranges *ranges, struct tpi_range *range,
 		    tp_vblock begin, tp_vblock end, struct tpi_task *owner);
 
 /* Take it out: whoever waited for it is made ready. */
-void tpi_range_unlock(struct tpi_loop *loop, struct tpi_list *ranges,
+void tpi_range_unlock(struct tpi_loop *loop, struct tpi_ranges *ranges,
 		      struct tpi_range *range);
 
 #endif

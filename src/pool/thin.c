@@ -123,7 +123,7 @@ static struct tpi_thin_state *make_state(struct tp_pool *pool)
 	state->stamped = true;
 	tpi_list_init(&state->entry);
 	tpi_list_init(&state->handles);
-	tpi_list_init(&state->ranges);
+	tpi_list_init(&state->ranges.list);
 	tpi_list_init(&state->held);
 	tpi_list_init(&state->quiet_waiters);
 	tpi_list_init(&state->origin_entry);
