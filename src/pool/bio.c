@@ -172,8 +172,16 @@ void tpi_bio_part_of_loop_ended(struct tp_bio *bio)
 {
 	struct tpi_bio *room = tpi_bio(bio);
 
-	if (!room->nr_parts && all_started(room))
+	if (room->nr_parts || !all_started(room))
+		return;
+
+	/* Of an error the host hears after the event that tells why. */
+	if (room->error) {
 		tpi_loop_ready(&room->thin->pool->loop, &room->task);
+		return;
+	}
+	tpi_list_del(&room->task.entry);
+	data_done(bio);
 }
 
 static void run(struct tpi_task *task);
@@ -604,5 +612,5 @@ void tpi_bio_defer(struct tp_bio *bio)
 
 	room->device_flags = 0;
 	tpi_task_init(&room->task, arrive);
-	tpi_loop_post_and_help(&room->thin->pool->loop, &room->task);
+	tpi_loop_put_in(&room->thin->pool->loop, &room->task);
 }

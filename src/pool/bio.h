@@ -120,7 +120,7 @@ static inline void tpi_port_leave(struct tpi_port *port,
 
 /*---------------------------- handing over ---------------------------------*/
 
-/* Hand a bio to the run loop; from the queue. */
+/* Hand a bio to the run loop; from the queue, which then helps. */
 void tpi_bio_defer(struct tp_bio *bio);
 
 /* A part has ended, on whatever port it was sent from, the port's lock held if

@@ -65,7 +65,7 @@ void tpi_loop_wake(struct tpi_loop *loop)
 		signal_thread(loop);
 }
 
-static void put_in(struct tpi_loop *loop, struct tpi_task *task)
+void tpi_loop_put_in(struct tpi_loop *loop, struct tpi_task *task)
 {
 	struct tpi_task *first =
 		atomic_load_explicit(&loop->inbox, memory_order_relaxed);
@@ -78,7 +78,7 @@ static void put_in(struct tpi_loop *loop, struct tpi_task *task)
 /* Both sides write, then look: one of them sees the other. */
 void tpi_loop_post(struct tpi_loop *loop, struct tpi_task *task)
 {
-	put_in(loop, task);
+	tpi_loop_put_in(loop, task);
 	tpi_loop_wake(loop);
 }
 
@@ -366,9 +366,8 @@ static bool help(struct tpi_loop *loop)
 	return true;
 }
 
-void tpi_loop_post_and_help(struct tpi_loop *loop, struct tpi_task *task)
+void tpi_loop_help(struct tpi_loop *loop)
 {
-	put_in(loop, task);
 	if (loop->pool->host_driven || !atomic_load(&loop->asleep) ||
 	    atomic_load(&loop->is_back) || !help(loop))
 		tpi_loop_wake(loop);

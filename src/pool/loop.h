@@ -71,8 +71,10 @@ void tpi_loop_exit(struct tpi_loop *loop);
 /* Any thread: have @task run. */
 void tpi_loop_post(struct tpi_loop *loop, struct tpi_task *task);
 
-/* A host's thread that holds no lock: the same, and help if that is quicker. */
-void tpi_loop_post_and_help(struct tpi_loop *loop, struct tpi_task *task);
+/* The same in two halves, for several tasks together: put them in; then wake it,
+ * or, as a host's thread that holds no lock, help if that is quicker. */
+void tpi_loop_put_in(struct tpi_loop *loop, struct tpi_task *task);
+void tpi_loop_help(struct tpi_loop *loop);
 
 /* Any thread: have it look around, though nothing was handed in. */
 void tpi_loop_wake(struct tpi_loop *loop);

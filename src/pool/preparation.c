@@ -477,6 +477,12 @@ static bool needs_source(const struct tpi_preparation *prep)
 	return prep->background >= TPI_BACKGROUND_OLD_BLOCK && !covered;
 }
 
+/* As a task: nothing ends while it is begun, which its bio relies on. */
+static void without_buffer(struct tpi_task *task)
+{
+	finish(tpi_container_of(task, struct tpi_preparation, task), -ENOMEM);
+}
+
 static void next_piece(struct tpi_task *task)
 {
 	struct tpi_preparation *prep =
@@ -498,7 +504,7 @@ static void next_piece(struct tpi_task *task)
 	if (!r)
 		read_source(prep);
 	else if (r != -EINPROGRESS)
-		finish(prep, r);
+		go_on(prep, without_buffer);
 }
 
 /*---------------------------- the beginning --------------------------------*/
@@ -593,7 +599,7 @@ static void begin(struct tpi_preparation *prep, tpi_mapping mapping,
 	room->nr_parts++;
 	room->position = prep->data_end;
 	tpi_task_init(&prep->task, next_piece);
-	tpi_loop_ready(&pool->loop, &prep->task);
+	next_piece(&prep->task);
 }
 
 /* A block that looks shared and is not is stamped anew (decision 11).  1: so it

@@ -489,17 +489,37 @@ static void count_unreaped(struct tpi_thin_section *section, int change)
 			      memory_order_release);
 }
 
+static void set_port_plugged(struct tp_queue *queue, bool plugged)
+{
+	pthread_mutex_lock(&queue->port.lock);
+	queue->port.plugged = plugged;
+	pthread_mutex_unlock(&queue->port.lock);
+}
+
 /* What the loop's steps that are made here send by a plugged queue is for the
  * next wait; what its thread sends later is not. */
+static void help(struct tp_queue *queue)
+{
+	bool plugged = queue->plugged &&
+		       tpi_channel_can_sleep(queue->port.channel);
+
+	queue->helps_later = false;
+	if (plugged)
+		set_port_plugged(queue, true);
+	tpi_loop_help(&queue->pool->loop);
+	if (!plugged)
+		return;
+	set_port_plugged(queue, false);
+	queue->kicks_later = true;
+}
+
 static void defer(struct tp_queue *queue, struct tp_bio *bio)
 {
 	tpi_bio_defer(bio);
-	if (!queue->plugged)
-		return;
-	pthread_mutex_lock(&queue->port.lock);
-	queue->port.plugged = false;
-	pthread_mutex_unlock(&queue->port.lock);
-	queue->kicks_later = true;
+	if (queue->in_end_io)
+		queue->helps_later = true;
+	else
+		help(queue);
 }
 
 int tpi_queue_submit(struct tp_queue *queue, struct tp_thin *thin,
@@ -525,7 +545,6 @@ int tpi_queue_submit(struct tp_queue *queue, struct tp_thin *thin,
 	else if (fast)
 		tpi_channel_kick(port->channel);
 	ended = port->ended;
-	port->plugged = !fast && queue->plugged;
 	pthread_mutex_unlock(&port->lock);
 	if (!fast)
 		defer(queue, bio);
@@ -612,9 +631,10 @@ static void hand_over_relayed(struct tp_queue *queue)
 	tpi_list_splice(&relayed, &port->relayed);
 	pthread_mutex_unlock(&port->lock);
 	while ((entry = tpi_list_pop(&relayed)))
-		tpi_loop_post_and_help(&queue->pool->loop,
-				       tpi_container_of(entry, struct tpi_task,
-							entry));
+		tpi_loop_put_in(&queue->pool->loop,
+				tpi_container_of(entry, struct tpi_task,
+						 entry));
+	tpi_loop_help(&queue->pool->loop);
 	pthread_mutex_lock(&port->lock);
 }
 
@@ -682,6 +702,8 @@ static int reap(struct tp_queue *queue, unsigned max)
 		if (++nr == max)
 			break;
 	}
+	if (queue->helps_later)
+		help(queue);
 	if (queue->kicks_later && !queue->plugged)
 		kick(queue);
 

@@ -18,6 +18,7 @@ struct tp_queue {
 	bool in_end_io;
 	bool plugged;
 	bool kicks_later;      /* there is something to be started together */
+	bool helps_later;      /* end_ios submitted what goes by the loop */
 	bool watched;          /* a signal was asked for, and may have come */
 	bool internal;         /* of a blocking helper: not counted as open */
 	struct tp_bio *reaped; /* taken from the port, to be told of */
