@@ -530,7 +530,7 @@ START_TEST(test_virtual_and_data_blocks_stay_paired_in_every_piece)
 	ck_assert_uint_eq(thin_mapped(thin), 0);
 	ck_ok(tp_pool_commit(w.pool));
 	world_until(&w, world_used(&w) == NR_PIECES_BLOCKS);
-	world_idle(&w);
+	world_settle(&w);
 	for (unsigned i = 2; i < NR_PIECES_BLOCKS; i += 3)
 		expect_passed_down(where[i]);
 	for (unsigned i = 0; i < NR_PIECES_BLOCKS; i++) {

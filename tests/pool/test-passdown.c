@@ -80,7 +80,7 @@ START_TEST(test_of_blocks_that_look_shared_those_that_are_not_are_passed_down)
 	ck_ok(tp_thin_discard(thin, 0, THIN_BYTES));
 	ck_ok(tp_pool_commit(w.pool));
 	world_until(&w, world_used(&w) == NR_BLOCKS - 4);
-	world_idle(&w);
+	world_settle(&w);
 	discard = only_discard();
 	ck_assert_uint_eq(discard.offset, where);
 	ck_assert_uint_eq(discard.length, length);
@@ -150,7 +150,7 @@ START_TEST(test_what_is_passed_down_suits_the_devices_granularity)
 		ck_assert_uint_eq(thin_mapped(thin), 0);
 		ck_ok(tp_pool_commit(w.pool));
 		world_until(&w, world_used(&w) == 16);
-		world_idle(&w);
+		world_settle(&w);
 		ck_assert_uint_gt(w.data.nr_begun[TP_DISCARD], 0);
 		expect_discards_within(where, where + size, &limits);
 		thin_verify(other, 0, size, 2);

@@ -66,7 +66,7 @@ START_TEST(test_what_deleting_frees_is_passed_down_unless_told_not_to)
 		io_log_clear(&w.log);
 		ck_ok(tp_pool_delete_thin(w.pool, 1));
 		world_until(&w, world_used(&w) == 0);
-		world_idle(&w);
+		world_settle(&w);
 		ck_assert_uint_eq(discarded_bytes(), i ? 0 : THIN_BYTES);
 		superblock =
 			io_log_find(&w.log, 0, IO_END, "metadata", TP_WRITE);
@@ -169,7 +169,7 @@ START_TEST(test_what_a_crash_would_bring_back_is_not_trimmed)
 	ck_ok(tp_thin_close(thin));
 	ck_ok(tp_pool_commit(w.pool));
 	world_until(&w, !world_used(&w));
-	world_idle(&w);
+	world_settle(&w);
 	ck_ok(tp_pool_trim(w.pool, 0, TP_TO_THE_END, &trimmed));
 	ck_assert_uint_eq(trimmed, 16 * MIB);
 	world_end(&w);
