@@ -26,8 +26,8 @@ int tpi_tm_make_room(struct tpi_tm *tm)
 	return tpi_cache_make_room(tm->cache, CHANGE_BLOCKS_MAX);
 }
 
-static int new_block(struct tpi_tm *tm, const struct tpi_validator *validator,
-		     const void *content, tp_mblock *block, void **data)
+int tpi_tm_new_block(struct tpi_tm *tm, const struct tpi_validator *validator,
+		     tp_mblock *block, void **data)
 {
 	tp_mblock number;
 	int r;
@@ -35,17 +35,34 @@ static int new_block(struct tpi_tm *tm, const struct tpi_validator *validator,
 	r = tm->refs->ops->alloc(tm->refs, &number);
 	if (r)
 		return r;
-	r = tpi_cache_new_block(tm->cache, number, validator, content, data);
+	r = tpi_cache_new_block(tm->cache, number, validator, NULL, data);
 	if (!r)
 		*block = number;
 
 	return r;
 }
 
-int tpi_tm_new_block(struct tpi_tm *tm, const struct tpi_validator *validator,
-		     tp_mblock *block, void **data)
+/* If nobody else has it, its content goes to the copy. */
+static int copy(struct tpi_tm *tm, tp_mblock block,
+		const struct tpi_validator *validator, bool shared,
+		const void *content, tp_mblock *shadow, void **data)
 {
-	return new_block(tm, validator, NULL, block, data);
+	tp_mblock number;
+	int r;
+
+	r = tm->refs->ops->alloc(tm->refs, &number);
+	if (r)
+		return r;
+	if (shared)
+		r = tpi_cache_new_block(tm->cache, number, validator, content,
+					data);
+	else
+		r = tpi_cache_replace(tm->cache, block, number, data);
+	if (r)
+		return r;
+	*shadow = number;
+
+	return tpi_tm_dec(tm, block);
 }
 
 int tpi_tm_shadow(struct tpi_tm *tm, tp_mblock block,
@@ -64,11 +81,8 @@ int tpi_tm_shadow(struct tpi_tm *tm, tp_mblock block,
 	*data = shared ? NULL : tpi_cache_dirty_data(tm->cache, block);
 	if (*data)
 		return 0;
-	r = new_block(tm, validator, content, shadow, data);
-	if (!r)
-		r = tpi_tm_dec(tm, block);
 
-	return r;
+	return copy(tm, block, validator, shared, content, shadow, data);
 }
 
 bool tpi_tm_is_own(const struct tpi_tm *tm, tp_mblock block)

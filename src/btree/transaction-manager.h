@@ -58,7 +58,9 @@ int tpi_tm_make_room(struct tpi_tm *tm);
  * it, else as a copy, whose number the caller puts where the old one was.  The
  * old block loses the reference that the caller had.  @copied_shared is set
  * when the old one lives on: then everything that the content refers to has
- * one more owner, and the caller must count it (8.1).
+ * one more owner, and the caller must count it (8.1).  When it does not, its
+ * content need not be copied in memory: whoever has a pointer to it may see it
+ * change.
  *
  * 0, -EAGAIN, -EIO, -EILSEQ, -ENOSPC, -ENOMEM.
  */

@@ -628,9 +628,9 @@ tp_mblock tpi_cache_missed(const struct tpi_cache *cache)
 
 /*---------------------------- changing -------------------------------------*/
 
-int tpi_cache_new_block(struct tpi_cache *cache, tp_mblock number,
-			const struct tpi_validator *validator,
-			const void *content, void **data)
+/* Nothing of what was at the free place @number is left in the table. */
+static int make_way(struct tpi_cache *cache, tp_mblock number,
+		    const struct tpi_validator *validator)
 {
 	struct block *block = find(cache, number);
 
@@ -640,6 +640,30 @@ int tpi_cache_new_block(struct tpi_cache *cache, tp_mblock number,
 				  number);
 	if (block)
 		depart(block);
+
+	return 0;
+}
+
+static void become_dirty(struct block *block)
+{
+	struct tpi_cache *cache = block->cache;
+
+	table_add(block);
+	block->state = DIRTY;
+	move(block, &cache->dirty);
+	cache->nr_dirty++;
+}
+
+int tpi_cache_new_block(struct tpi_cache *cache, tp_mblock number,
+			const struct tpi_validator *validator,
+			const void *content, void **data)
+{
+	struct block *block;
+	int r;
+
+	r = make_way(cache, number, validator);
+	if (r)
+		return r;
 	block = block_new(cache, number, validator, 0);
 	if (!block)
 		return -ENOMEM;
@@ -647,10 +671,28 @@ int tpi_cache_new_block(struct tpi_cache *cache, tp_mblock number,
 		memcpy(block->data, content, TPI_MBLOCK_BYTES);
 	else
 		memset(block->data, 0, TPI_MBLOCK_BYTES);
-	table_add(block);
-	block->state = DIRTY;
-	move(block, &cache->dirty);
-	cache->nr_dirty++;
+	become_dirty(block);
+	*data = block->data;
+
+	return 0;
+}
+
+int tpi_cache_replace(struct tpi_cache *cache, tp_mblock from, tp_mblock to,
+		      void **data)
+{
+	struct block *block = find(cache, from);
+	int r;
+
+	tpi_assert(block && block->state >= CLEAN);
+	if (block->state > CLEAN || block->nr_pins)
+		return tpi_cache_new_block(cache, to, block->validator,
+					   block->data, data);
+	r = make_way(cache, to, block->validator);
+	if (r)
+		return r;
+	table_remove(block);
+	block->number = to;
+	become_dirty(block);
 	*data = block->data;
 
 	return 0;

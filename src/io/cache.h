@@ -76,6 +76,14 @@ int tpi_cache_new_block(struct tpi_cache *cache, tp_mblock block,
 			const struct tpi_validator *validator,
 			const void *content, void **data);
 
+/*
+ * The same with the content of @from, which is here and which nobody will ask
+ * for any more.  If it is clean and not pinned it is not copied but becomes @to:
+ * then pointers to its content are to that of @to.
+ */
+int tpi_cache_replace(struct tpi_cache *cache, tp_mblock from, tp_mblock to,
+		      void **data);
+
 /* The content of a dirty block, that is, one made in the running transaction,
  * to change it; NULL: it is not dirty. */
 void *tpi_cache_dirty_data(const struct tpi_cache *cache, tp_mblock block);

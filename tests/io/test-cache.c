@@ -441,6 +441,57 @@ START_TEST(test_a_new_block_replaces_one_that_is_being_read)
 }
 END_TEST
 
+/* A clean block that nobody has any use for gives its content away. */
+START_TEST(test_a_clean_block_becomes_its_copy)
+{
+	const char *old;
+	void *data;
+
+	setup();
+	put_on_disk(7, 'a');
+	put_on_disk(8, 'b');
+	ck_assert_int_eq(read_block(7, &old), 0);
+	read_and_compare(8, 'b');
+	ck_assert_int_eq(tpi_cache_replace(cache, 7, 8, &data), 0);
+	ck_assert_ptr_eq(data, old);
+	ck_assert_ptr_eq(tpi_cache_dirty_data(cache, 8), data);
+	ck_assert(!is_here(7));
+	ck_assert_uint_eq(tpi_cache_nr_dirty(cache), 1);
+	memset((char *)data + 16, 'c', TPI_MBLOCK_BYTES - 16);
+	ck_assert_int_eq(commit(), 0);
+	ck_assert_int_eq(on_disk(8)[100], 'c');
+	read_and_compare(7, 'a');
+	read_and_compare(8, 'c');
+	tpi_cache_trim(cache);
+	ck_assert_uint_eq(tpi_cache_nr_blocks(cache), 2);
+	teardown();
+}
+END_TEST
+
+/* What is on its way to the device, or held by somebody, stays as it is. */
+START_TEST(test_a_frozen_or_pinned_block_is_copied)
+{
+	void *data;
+
+	setup();
+	put_on_disk(7, 'a');
+	read_and_compare(7, 'a');
+	tpi_cache_pin(cache, 7);
+	ck_assert_int_eq(tpi_cache_replace(cache, 7, 8, &data), 0);
+	memset((char *)data + 16, 'b', TPI_MBLOCK_BYTES - 16);
+	read_and_compare(7, 'a');
+	tpi_cache_unpin(cache, 7);
+	tpi_cache_freeze(cache);
+	ck_assert_int_eq(tpi_cache_replace(cache, 8, 9, &data), 0);
+	memset((char *)data + 16, 'c', TPI_MBLOCK_BYTES - 16);
+	ck_assert_int_eq(write_back(), 0);
+	ck_assert_int_eq(on_disk(8)[100], 'b');
+	read_and_compare(8, 'b');
+	read_and_compare(9, 'c');
+	teardown();
+}
+END_TEST
+
 /* Wrong counts on the device must not make us lose what is in memory. */
 START_TEST(test_a_block_in_use_is_not_taken_as_new)
 {
@@ -448,8 +499,12 @@ START_TEST(test_a_block_in_use_is_not_taken_as_new)
 
 	setup();
 	make_dirty(7, 'a');
+	put_on_disk(8, 'b');
+	read_and_compare(8, 'b');
 	ck_assert_int_eq(tpi_cache_new_block(cache, 7, &plain, NULL, &data),
 			 -EILSEQ);
+	ck_assert_int_eq(tpi_cache_replace(cache, 8, 7, &data), -EILSEQ);
+	read_and_compare(8, 'b');
 	tpi_cache_freeze(cache);
 	ck_assert_int_eq(tpi_cache_new_block(cache, 7, &plain, NULL, &data),
 			 -EILSEQ);
@@ -801,6 +856,8 @@ int main(void)
 		test_what_was_freed_takes_no_room,
 		test_a_new_block_replaces_a_clean_copy,
 		test_a_new_block_replaces_one_that_is_being_read,
+		test_a_clean_block_becomes_its_copy,
+		test_a_frozen_or_pinned_block_is_copied,
 		test_a_block_in_use_is_not_taken_as_new,
 		test_adjacent_blocks_are_written_in_one_request,
 		test_far_more_dirty_blocks_than_the_cache_holds_are_all_written,
