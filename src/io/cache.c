@@ -752,6 +752,7 @@ void tpi_cache_freeze(struct tpi_cache *cache)
 	tpi_list_splice(&cache->frozen, &cache->dirty);
 	tpi_list_each(entry, following, &cache->frozen) block_of(entry)->state =
 		FROZEN;
+	cache->nr_frozen = cache->nr_dirty;
 	cache->nr_dirty = 0;
 	cache->era++;
 }

@@ -738,6 +738,13 @@ START_TEST(test_some_clean_blocks_stay_however_many_are_dirty)
 	tpi_cache_trim(cache);
 	for (tp_mblock b = 1; b < 30; b++)
 		ck_assert(is_here(b));
+	tpi_cache_freeze(cache);
+	tpi_cache_trim(cache);
+	for (tp_mblock b = 1; b < 30; b++)
+		ck_assert(is_here(b));
+	ck_assert_int_eq(write_back(), 0);
+	tpi_cache_trim(cache);
+	ck_assert_uint_eq(tpi_cache_nr_blocks(cache), LIMIT);
 	teardown();
 }
 END_TEST
