@@ -801,6 +801,20 @@ static void sort(struct tpi_list *list)
 	merge(list, &a, &b);
 }
 
+/* As blocks mostly are: made dirty in the order in which they were allocated. */
+static bool is_sorted(const struct tpi_list *list)
+{
+	struct tpi_list *entry = list->next;
+
+	if (tpi_list_empty(list))
+		return true;
+	while (entry->next != list &&
+	       block_of(entry)->number < block_of(entry->next)->number)
+		entry = entry->next;
+
+	return entry->next == list;
+}
+
 static void end_frozen(struct block *block)
 {
 	if (block->unwanted && !block->nr_pins)
@@ -888,7 +902,8 @@ void tpi_cache_write_frozen(struct tpi_cache *cache,
 			    void *context)
 {
 	tpi_assert(!cache->done);
-	sort(&cache->frozen);
+	if (!is_sorted(&cache->frozen))
+		sort(&cache->frozen);
 	cache->next_frozen = cache->frozen.next;
 	cache->write_error = 0;
 	cache->done = done;
