@@ -338,6 +338,11 @@ void tpi_channel_kick(struct tpi_channel *channel)
 		channel->device->ops.kick(channel->handle);
 }
 
+bool tpi_channel_needs_kick(const struct tpi_channel *channel)
+{
+	return channel->device->ops.kick;
+}
+
 unsigned tpi_channel_poll(struct tpi_channel *channel, unsigned max)
 {
 	unsigned before = channel->nr_ended;

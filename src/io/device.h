@@ -82,8 +82,10 @@ void tpi_channel_close(struct tpi_channel *channel);
 void tpi_channel_submit(struct tpi_channel *channel,
 			struct tp_device_request *request);
 
-/* Start what was submitted; cheap if nothing waits. */
+/* Start what was submitted; cheap if nothing waits.  Where no kick is needed
+ * everything is started as it is submitted. */
 void tpi_channel_kick(struct tpi_channel *channel);
+bool tpi_channel_needs_kick(const struct tpi_channel *channel);
 
 unsigned tpi_channel_poll(struct tpi_channel *channel, unsigned max);
 int tpi_channel_arm(struct tpi_channel *channel);

@@ -63,13 +63,14 @@ int tpi_queue_create(struct tp_pool *pool, unsigned depth, bool internal,
 	queue->pool = pool;
 	queue->depth = depth;
 	queue->internal = internal;
-	queue->plugged = internal; /* by who waits for what he submits */
 	tpi_list_init(&queue->entry);
 	r = queue_init(queue);
 	if (r) {
 		tpi_queue_free(queue);
 		return r;
 	}
+	if (internal) /* of who waits for what he submits */
+		tp_queue_plug(queue);
 	publish(queue);
 	*result = queue;
 
@@ -719,7 +720,7 @@ static void start_plugged(struct tp_queue *queue)
 void tp_queue_plug(struct tp_queue *queue)
 {
 	if (queue)
-		queue->plugged = true;
+		queue->plugged = tpi_channel_needs_kick(queue->port.channel);
 }
 
 void tp_queue_unplug(struct tp_queue *queue)
