@@ -236,6 +236,26 @@ static double random_inserts(uint64_t nr)
 	return spent / NR_RANDOM_INSERTS;
 }
 
+/* A tree that is grown from nothing in random order: of all sizes on its way. */
+static double growing(uint64_t nr)
+{
+	uint64_t state = 1;
+	struct place place;
+	double spent;
+
+	begin(&place, nr);
+	spent = cpu_ns();
+	for (uint64_t i = 1; i <= nr; i++) {
+		insert(&place, draw(&state));
+		if (i % TRANSACTION == 0)
+			commit(&place);
+	}
+	spent = cpu_ns() - spent;
+	end(&place);
+
+	return spent / (double)nr;
+}
+
 /*---------------------------- the table ------------------------------------*/
 
 static const struct figure {
@@ -244,7 +264,10 @@ static const struct figure {
 	double goal_ns[2]; /* of up to a million entries; of more; or 0 */
 } figures[] = {
 	{ "random lookup", lookup, { 800, 1200 } },
-	{ "random insert", random_inserts, { 2100, 3400 } },
+	{ "random insert, from nothing on", growing, { 2100, 3400 } },
+	{ "random insert into what was built in order",
+	  random_inserts,
+	  { 2100, 3400 } },
 	{ "ascending insert", ascending, { 150, 150 } },
 	{ "ascending insert, in runs of 1,000", ascending_runs, { 150, 150 } },
 };
