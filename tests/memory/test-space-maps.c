@@ -71,6 +71,7 @@ static bool prepare_without(unsigned nth)
 	int r;
 
 	make_maps();
+	tpi_cache_clear(maps.cache); /* all is read again */
 	failing_memory_arm(nth, false);
 	r = prepare_close();
 	failed = failing_memory_disarm();
