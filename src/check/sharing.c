@@ -7,6 +7,10 @@
  * its leaf belongs to several thins, than the last snapshot of each of them.
  * And no thin may map one block twice.
  *
+ * A thin that is being emptied (pool/deletion.c) owns nothing: nobody can read
+ * or write it any more.  What was only in a metadata snapshot becomes one, and
+ * still shares leaves with a thin that was never snapshotted.
+ *
  * Owners are handed down from the roots, level by level.  Then the leaves that
  * may have to do with it are read once more; entries that do are found by all
  * threads, and judged in order.
@@ -69,7 +73,22 @@ static struct tpi_check_block *root_of(const struct tpi_check *check,
 		       : NULL;
 }
 
-/* From now on the nodes of the view are those that this walk met. */
+static bool is_owner(const struct tpi_check_thin *thin)
+{
+	return !tpi_id_is_of_deleted(thin->id);
+}
+
+static bool all_are_owners(const struct tpi_check_view *view)
+{
+	for (size_t i = 0; i < view->nr_thins; i++)
+		if (!is_owner(&view->thins[i]))
+			return false;
+
+	return true;
+}
+
+/* From now on the nodes of the view are those that this walk met: the
+ * owners'. */
 static int meet_nodes(struct sharing *sharing)
 {
 	const struct tpi_check_view *view = sharing->view;
@@ -77,7 +96,8 @@ static int meet_nodes(struct sharing *sharing)
 
 	tpi_trees_begin_walk(sharing->check);
 	for (size_t i = 0; i < view->nr_thins && !r; i++)
-		if (root_of(sharing->check, &view->thins[i]))
+		if (is_owner(&view->thins[i]) &&
+		    root_of(sharing->check, &view->thins[i]))
 			r = tpi_trees_walk(sharing->check, view->thins[i].root,
 					   TP_PLACE_MAPPINGS, forget_holders,
 					   sharing);
@@ -190,7 +210,7 @@ static int give_to_root(struct sharing *sharing, uint32_t i)
 	uint32_t number;
 	int r;
 
-	if (!root)
+	if (!root || !is_owner(thin))
 		return 0;
 	r = number_holders(sharing, &holders, &number);
 
@@ -507,15 +527,16 @@ static void count_leaf(void *context, tp_mblock block, const void *data,
 		tpi_load_count(sharing->check, sharing->own_counts, data);
 }
 
-/* The live trees' were counted when they were read; those of the metadata
- * snapshot share leaves with them, and are counted now. */
+/* The live trees' were counted when they were read; where some of these have no
+ * owner, and those of the metadata snapshot, which share leaves with them, are
+ * counted now. */
 static int count_leaves(struct sharing *sharing)
 {
 	static const struct tpi_sweep_ops ops = { .examine = count_leaf };
 	struct tpi_check *check = sharing->check;
 	int r;
 
-	if (!sharing->view->held) {
+	if (!sharing->view->held && all_are_owners(sharing->view)) {
 		sharing->counts = &check->counts;
 		return 0;
 	}

@@ -11,6 +11,7 @@
 
 #include "pool/mode.h"
 
+/* tpi_id_is_of_deleted() */
 #define DOOMED_IDS (TPI_CATALOGUE_ID + 1)
 
 /* Pieces of a leaf each, and nodes that the last step may touch at once. */

@@ -23,8 +23,14 @@
 #include "space-map/data-space-map.h"
 #include "space-map/metadata-space-map.h"
 
-/* Ids of the hosts' thins are below this. */
+/* Ids of the hosts' thins are below this; it is the catalogue's, and what is
+ * being emptied in the background comes after it. */
 #define TPI_HOST_IDS_END ((uint64_t)1 << 24)
+
+static inline bool tpi_id_is_of_deleted(uint64_t id)
+{
+	return id > TPI_HOST_IDS_END;
+}
 
 /* A thin's details (metadata-format.md, 5.2), in memory. */
 struct tpi_details {

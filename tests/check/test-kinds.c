@@ -413,6 +413,20 @@ static void unaware_origin(struct damaged *d)
 	seal(d, details(d));
 }
 
+/* Nobody can read or write what is being emptied (pool/deletion.c), so it is
+ * nobody's other owner. */
+static void origin_of_what_is_being_emptied(struct damaged *d)
+{
+	uint32_t last = tpi_node_nr(thins(d)) - 1;
+
+	ck_assert_uint_eq(tpi_node_key(thins(d), last), 13);
+	tpi_node_set_key(thins(d), last, TPI_HOST_IDS_END + 1);
+	seal(d, thins(d));
+	tpi_node_set_key(details(d), last, TPI_HOST_IDS_END + 1);
+	details_of(d, 12)->snapshotted_time = details_of(d, 12)->creation_time;
+	seal(d, details(d));
+}
+
 static void mapped_twice(struct damaged *d)
 {
 	struct tpi_node *node = leaf(d, 9, 0);
@@ -620,6 +634,7 @@ static const struct {
 	{ mapping_of_the_future, CORRUPTION, "mapping-time" },
 	{ mapping_beyond_end, CORRUPTION, "data-block count-high" },
 	{ unaware_origin, CORRUPTION, "unsafe-sharing" },
+	{ origin_of_what_is_being_emptied, CLEAN, "" },
 	{ mapped_twice, CORRUPTION,
 	  "unsafe-sharing mapped-twice count-low count-high" },
 

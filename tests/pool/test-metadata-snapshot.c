@@ -263,6 +263,51 @@ START_TEST(test_a_big_one_is_released_with_the_smallest_cache)
 }
 END_TEST
 
+/* In the first half of the thin no leaf stays as it was; it has fewer blocks
+ * then: so many. */
+static uint64_t punch_first_half(uint32_t id)
+{
+	struct tp_thin *thin = world_open_thin(&w, id, BIG_BYTES);
+	uint64_t nr = 0;
+
+	for (uint64_t i = 1; i < BIG_BLOCKS / 2; i += 100, nr++)
+		ck_ok(tp_thin_discard(thin, i * WORLD_BLOCK, WORLD_BLOCK));
+	ck_ok(tp_thin_close(thin));
+
+	return nr;
+}
+
+/* metadata-format.md, 13: a thin that was never snapshotted owns all it maps,
+ * as long as nobody but itself can be read or written.  What was only in the
+ * metadata snapshot is emptied in the background, and still refers to the same
+ * leaves then; whoever checks the pool has to know that. */
+START_TEST(test_what_is_being_emptied_shares_nothing_with_the_thin)
+{
+	struct tp_device *data = forgetful_device(3 * BIG_BYTES);
+	uint64_t nr_punched;
+	char *cut;
+
+	world_make_sized(&w, _i, 16 * MIB, MIB, NULL);
+	make_big(data);
+	ck_ok(tp_pool_reserve_metadata_snapshot(w.pool));
+	nr_punched = punch_first_half(1);
+	ck_assert_uint_eq(used_after_commit(), BIG_BLOCKS);
+	ck_ok(tp_pool_release_metadata_snapshot(w.pool));
+	ck_ok(tp_pool_suspend(w.pool)); /* nothing is written meanwhile */
+	cut = snapshot_of(&w.metadata);
+	ck_ok(tp_pool_resume(w.pool, NULL));
+	world_until(&w, used_after_commit() == BIG_BLOCKS - nr_punched);
+	world_close(&w);
+	world_check(&w);
+
+	memcpy(w.metadata.bytes, cut, w.metadata.size_bytes);
+	free(cut);
+	world_check(&w);
+	tp_device_unref(data);
+	world_unmake(&w);
+}
+END_TEST
+
 int main(void)
 {
 	return RUN_TESTS(
@@ -271,5 +316,6 @@ int main(void)
 		test_what_it_maps_is_not_allocated_until_it_is_released,
 		test_releasing_frees_what_deleted_snapshots_shared,
 		test_no_change_touches_what_it_holds,
-		test_a_big_one_is_released_with_the_smallest_cache);
+		test_a_big_one_is_released_with_the_smallest_cache,
+		test_what_is_being_emptied_shares_nothing_with_the_thin);
 }
