@@ -50,6 +50,12 @@ bool tpi_call_saw_failed_flush(const struct tpi_call *call)
 	       call->nr_failed_flushes;
 }
 
+bool tpi_call_saw_loss(const struct tpi_call *call)
+{
+	return tpi_call_saw_failed_flush(call) ||
+	       atomic_load(&call->pool->nr_rollbacks) != call->nr_rollbacks;
+}
+
 static int refuse(const struct tpi_call *call)
 {
 	struct tp_pool *pool = call->pool;
@@ -148,6 +154,7 @@ static int carry_out(struct tp_pool *pool, struct tpi_call *call,
 	tpi_list_init(&call->entry);
 	call->pool = pool;
 	call->nr_failed_flushes = atomic_load(&pool->nr_failed_flushes);
+	call->nr_rollbacks = atomic_load(&pool->nr_rollbacks);
 	call->step = step_fn;
 	call->waiter.committed = committed;
 	if (pool->host_driven || tpi_loop_is_here(&pool->loop))

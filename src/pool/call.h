@@ -27,6 +27,7 @@ struct tpi_call {
 	bool any_mode;              /* the step looks at the mode itself */
 	bool ignores_hold;          /* it holds the others' changes itself */
 	uint64_t nr_failed_flushes; /* of the pool, when it was made */
+	uint64_t nr_rollbacks;      /* likewise */
 	struct tpi_commit_waiter waiter;
 	char sentence[256]; /* why it failed */
 	_Atomic bool done;
@@ -42,6 +43,10 @@ int tpi_call_change(struct tp_pool *pool, struct tpi_call *call,
 /* Has a data flush failed since?  Then what was written before the call may be
  * gone, and it must not say that all is durable. */
 bool tpi_call_saw_failed_flush(const struct tpi_call *call);
+
+/* Or was a transaction given up since?  Then what had ended before the call may
+ * have been in it.  For calls that go on in a pool that is read-only. */
+bool tpi_call_saw_loss(const struct tpi_call *call);
 
 /* On the loop: go on with a call that was -EINPROGRESS. */
 void tpi_call_continue(struct tpi_call *call);

@@ -626,7 +626,7 @@ static bool has_something_to_flush(struct tp_pool *pool)
 static void start_closing(struct tp_pool *pool, struct close_call *close)
 {
 	close->started = true;
-	if (tpi_call_saw_failed_flush(&close->call))
+	if (tpi_call_saw_loss(&close->call))
 		close->error = -EIO;
 	pool->closing = true;
 	tpi_commit_stop_tick(pool);

@@ -167,6 +167,7 @@ struct tp_pool {
 	bool low_water_triggered, low_metadata_triggered;
 	bool aborting;
 	uint64_t generation;                /* how often it was rolled back */
+	_Atomic uint64_t nr_rollbacks;      /* that have ended */
 	_Atomic uint64_t nr_failed_flushes; /* of the data device */
 	unsigned nr_suspends;
 	struct tpi_timer no_space_timer;

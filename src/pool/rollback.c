@@ -99,6 +99,7 @@ static void finish(struct tpi_rollback *rollback, int error)
 		pool->needs_check = true;
 	}
 	pool->aborting = false;
+	atomic_fetch_add(&pool->nr_rollbacks, 1);
 	pool->commit.stage = TPI_COMMIT_IDLE;
 	pool->commit.wanted = pool->commit.held = false;
 	tpi_mode_set(pool, error ? TP_MODE_FAILED : TP_MODE_READ_ONLY);

@@ -18,7 +18,6 @@ struct suspend_call {
 	struct tpi_call call;
 	enum suspend_stage stage;
 	bool begun;
-	bool may_commit; /* when it began */
 	struct tpi_grace drained;
 	struct tpi_commit_waiter committed;
 	int error;
@@ -47,7 +46,6 @@ static void committed(struct tpi_commit_waiter *waiter, int error)
 static void begin(struct tp_pool *pool, struct suspend_call *suspend)
 {
 	suspend->begun = true;
-	suspend->may_commit = tpi_mode_can_commit(pool);
 	suspend->call.ignores_hold = false;
 	tpi_gate_all(pool, TPI_GATE_ALL, 0);
 	tpi_commit_stop_tick(pool);
@@ -61,9 +59,7 @@ static int commit(struct tp_pool *pool, struct suspend_call *suspend)
 {
 	tpi_hold_changes(pool);
 	suspend->call.ignores_hold = true;
-	/* What was given up meanwhile is not committed. */
-	if ((suspend->may_commit && pool->mode >= TP_MODE_READ_ONLY) ||
-	    tpi_call_saw_failed_flush(&suspend->call))
+	if (tpi_call_saw_loss(&suspend->call))
 		suspend->error = -EIO;
 	if (pool->mode == TP_MODE_FAILED) {
 		suspend->stage = SUSPEND_QUIET;

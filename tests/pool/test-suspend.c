@@ -28,6 +28,14 @@ static void end_with(struct tp_thin *thin)
 	world_end(&w);
 }
 
+static void fill_and_close(uint32_t id)
+{
+	struct tp_thin *thin = world_open_thin(&w, id, THIN_BYTES);
+
+	thin_fill(thin, 0, MIB, 1);
+	ck_ok(tp_thin_close(thin));
+}
+
 /* SUS-01, SUS-05, CRE-12, B-BAD-19, B-POOL-9. */
 START_TEST(test_a_suspended_pool_touches_no_device)
 {
@@ -342,6 +350,48 @@ START_TEST(test_suspending_a_read_only_pool_flushes_the_data)
 }
 END_TEST
 
+static void release_metadata(void *context, uint64_t until_ns)
+{
+	observer_release(&w.metadata);
+}
+
+/* A transaction with a write that has ended fails, and is being rolled back; the
+ * next call that waits lets that go on. */
+static void begin_rolling_back(void)
+{
+	world_make(&w, HOST_DRIVEN);
+	world_use_virtual_clock(&w);
+	w.options.clock_wait = release_metadata;
+	w.options.commit_interval_ms = 0; /* a second */
+	world_format(&w);
+	world_open(&w);
+	ck_ok(tp_pool_create_thin(w.pool, 0));
+	fill_and_close(0);
+	observer_fail(&w.metadata, OPS(TP_WRITE), 0, 1, -EIO);
+	observer_hold_range(&w.metadata, OPS(TP_WRITE), 0, 4096);
+	world_pass_time(&w, 2 * SECOND_NS);
+	world_until(&w, w.metadata.nr_held);
+}
+
+/* crash-contract.md, 1: suspending and closing say that what ended before is
+ * durable; not if it is rolled back while they wait. */
+START_TEST(test_what_is_rolled_back_meanwhile_is_not_said_to_be_durable)
+{
+	begin_rolling_back();
+	ck_assert_int_eq(tp_pool_suspend(w.pool), -EIO);
+	ck_assert_int_eq(world_status(&w).mode, TP_MODE_READ_ONLY);
+	ck_ok(tp_pool_resume(w.pool, NULL));
+	ck_ok(tp_pool_suspend(w.pool));
+	ck_ok(tp_pool_resume(w.pool, NULL));
+	world_end_unchecked(&w);
+
+	begin_rolling_back();
+	ck_assert_int_eq(tp_pool_close(w.pool), -EIO);
+	w.pool = NULL;
+	world_unmake(&w);
+}
+END_TEST
+
 int main(void)
 {
 	return RUN_TESTS(
@@ -355,5 +405,6 @@ int main(void)
 		test_metadata_grows_by_any_amount,
 		test_a_device_that_shrank_is_refused,
 		test_a_pool_whose_last_commit_fails_is_suspended,
-		test_suspending_a_read_only_pool_flushes_the_data);
+		test_suspending_a_read_only_pool_flushes_the_data,
+		test_what_is_rolled_back_meanwhile_is_not_said_to_be_durable);
 }

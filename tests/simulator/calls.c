@@ -9,19 +9,29 @@
 
 /*---------------------------- around a call --------------------------------*/
 
+/* One that has failed can tell nothing any more. */
+static bool has_lost_writes(struct run *run, unsigned slot)
+{
+	struct tp_thin_info info = TP_THIN_INFO_INIT;
+	struct tp_thin *thin = run->slots[slot].handles[0];
+
+	return !thin || tp_thin_get_info(thin, &info) ||
+	       run->mode == TP_MODE_FAILED || info.lost_writes;
+}
+
 /* A call seals nothing of a volume that lost writes (A2): the pool tells which
- * did.  One that has failed can tell nothing any more. */
+ * did.  While it is asked it goes on, and may end a rollback. */
 static void note_lost_writes(struct run *run)
 {
-	for (unsigned i = 0; i < NR_SLOTS; i++) {
-		struct tp_thin_info info = TP_THIN_INFO_INIT;
-		struct tp_thin *thin = run->slots[i].handles[0];
+	enum tp_pool_mode mode;
 
-		if (run_volume(run, i))
-			run_volume(run, i)->lost_writes =
-				!thin || tp_thin_get_info(thin, &info) ||
-				run->mode == TP_MODE_FAILED || info.lost_writes;
-	}
+	do {
+		mode = run->mode;
+		for (unsigned i = 0; i < NR_SLOTS; i++)
+			if (run_volume(run, i))
+				run_volume(run, i)->lost_writes =
+					has_lost_writes(run, i);
+	} while (run->mode != mode);
 }
 
 /* A bio that finds too few free blocks waits for a commit to free some, and
@@ -43,9 +53,9 @@ static void note_shortage(struct run *run, const struct control *control)
 
 void run_begin_call(struct run *run, const struct control *control)
 {
+	note_shortage(run, control);
 	if (run->is_faulty)
 		note_lost_writes(run);
-	note_shortage(run, control);
 	oracle_control_begin(run->oracle, control);
 	run->call_requests = tp_simulator_nr_requests(run->simulator);
 	run->call_transactions = run->order.nr_transactions;
