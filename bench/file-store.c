@@ -1,5 +1,6 @@
 /*
- * file-store.c - files, raw by a ring of io_uring for each lane.
+ * file-store.c - files, raw by a ring of io_uring for each lane; in tmpfs, by
+ * calls, as the library's own device has them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -9,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "call-lane.h"
 #include "store.h"
 
 struct file_store {
@@ -116,6 +118,11 @@ static struct lane *ring_open(struct target *target, unsigned depth)
 	return &ring->lane;
 }
 
+static struct lane *calls_open(struct target *target, unsigned depth)
+{
+	return open_call_lane(((struct file_store *)target)->fd, depth);
+}
+
 /*---------------------------- open and close -------------------------------*/
 
 /* Every block is written, so that none is the file system's to provide. */
@@ -144,7 +151,8 @@ static struct tp_device *open_file(const char *directory, uint64_t size_bytes,
 	if (*fd < 0)
 		die(path);
 	options.flags = is_direct ? TP_FILE_DIRECT : 0;
-	options.engine = TP_FILE_ENGINE_URING;
+	options.engine = is_direct ? TP_FILE_ENGINE_URING
+				   : TP_FILE_ENGINE_DEFAULT;
 	check(tp_device_open_file(path, &options, &device), path);
 	unlink(path);
 	write_whole(*fd, size_bytes);
@@ -166,7 +174,7 @@ struct store *open_file_store(const char *directory, uint64_t size_bytes,
 
 	file->store.size_bytes = size_bytes;
 	file->store.is_slow = true;
-	file->store.raw.open = ring_open;
+	file->store.raw.open = is_direct ? ring_open : calls_open;
 	file->store.close = close_file;
 	file->store.metadata =
 		open_file(directory, METADATA_BYTES, is_direct, &metadata_fd);

@@ -33,9 +33,10 @@ struct store *open_forgetful_store(uint64_t size_bytes,
 				   struct tp_device *metadata);
 
 /*
- * Files in this directory, which vanish when the program ends.  Raw, they are
- * driven by a ring of io_uring for each lane, and beneath a pool by the
- * library's own file device, which uses io_uring too.  @is_direct: O_DIRECT.
+ * Files in this directory, which vanish when the program ends.  @is_direct:
+ * O_DIRECT; raw, they are driven by a ring of io_uring for each lane, and beneath
+ * a pool by the library's own file device, which uses io_uring too.  Else they
+ * are in tmpfs, and both copy in the thread that submits.
  */
 struct store *open_file_store(const char *directory, uint64_t size_bytes,
 			      bool is_direct);

@@ -14,9 +14,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "cached-file.h"
 #include "nbdkit.h"
 #include "report.h"
+
+/* For what waits for the disk: as many requests wait at a time. */
+#define NR_THREADS 16
 
 /*---------------------------- where it is ----------------------------------*/
 
@@ -77,24 +79,16 @@ void server_options_exit(struct server_options *options)
 
 /*---------------------------- the pool -------------------------------------*/
 
-static int open_file(const char *path, bool read_only,
-		     struct tp_device **device)
+static int open_device(const char *path, bool read_only,
+		       enum tp_file_engine engine, struct tp_device **device)
 {
 	struct tp_file_options options = TP_FILE_OPTIONS_INIT;
+	int r;
 
 	options.flags = read_only ? TP_FILE_READ_ONLY : 0;
-
-	return tp_device_open_file(path, &options, device);
-}
-
-typedef int (*open_fn)(const char *path, bool read_only,
-		       struct tp_device **device);
-
-static int open_device(const char *path, bool read_only, open_fn open,
-		       struct tp_device **device)
-{
-	int r = open(path, read_only, device);
-
+	options.engine = engine;
+	options.nr_threads = NR_THREADS;
+	r = tp_device_open_file(path, &options, device);
 	if (r == -ENOENT) {
 		nbdkit_error("there is no %s: 'thinpool create' makes a pool",
 			     path);
@@ -137,11 +131,11 @@ int server_open(struct server *server, const struct server_options *options,
 	int r;
 
 	*server = (struct server){ .read_only = options->read_only };
-	r = open_device(options->metadata, options->read_only, open_file,
-			&metadata);
+	r = open_device(options->metadata, options->read_only,
+			TP_FILE_ENGINE_DEFAULT, &metadata);
 	if (!r)
 		r = open_device(options->data, options->read_only,
-				cached_file_open, &data);
+				TP_FILE_ENGINE_INLINE, &data);
 	if (!r)
 		r = open_pool(server, options->metadata, metadata, data, flags);
 

@@ -13,8 +13,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "cached-file.h"
 #include "report.h"
+
+/* For what waits for the disk: as many requests wait at a time. */
+#define NR_THREADS 16
 
 static bool is_directory(const char *path)
 {
@@ -39,27 +41,18 @@ static void find_files(const char *name, char **metadata, char **data)
 		*data = NULL;
 }
 
-static int open_file(const char *path, bool read_only,
-		     struct tp_device **device)
+static int open_device(const char *path, bool read_only,
+		       enum tp_file_engine engine, struct tp_device **device)
 {
 	struct tp_file_options options = TP_FILE_OPTIONS_INIT;
-
-	options.flags = read_only ? TP_FILE_READ_ONLY : 0;
-
-	return tp_device_open_file(path, &options, device);
-}
-
-typedef int (*open_fn)(const char *path, bool read_only,
-		       struct tp_device **device);
-
-static int open_device(const char *path, bool read_only, open_fn open,
-		       struct tp_device **device)
-{
 	int r;
 
 	if (!path)
 		return fail("out of memory");
-	r = open(path, read_only, device);
+	options.flags = read_only ? TP_FILE_READ_ONLY : 0;
+	options.engine = engine;
+	options.nr_threads = NR_THREADS;
+	r = tp_device_open_file(path, &options, device);
 	if (r == -ENOENT)
 		return fail("there is no %s: 'thinpool create' makes a pool",
 			    path);
@@ -106,9 +99,11 @@ int pool_open(struct pool *pool, const char *name, bool read_only)
 
 	*pool = (struct pool){ .read_only = read_only };
 	find_files(name, &metadata_path, &data_path);
-	r = open_device(metadata_path, read_only, open_file, &metadata);
+	r = open_device(metadata_path, read_only, TP_FILE_ENGINE_DEFAULT,
+			&metadata);
 	if (!r)
-		r = open_device(data_path, read_only, cached_file_open, &data);
+		r = open_device(data_path, read_only, TP_FILE_ENGINE_INLINE,
+				&data);
 	if (!r)
 		r = open_pool(pool, name, metadata, data);
 

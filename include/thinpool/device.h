@@ -64,17 +64,26 @@ int tp_device_get_limits(struct tp_device *device,
 #define TP_FILE_READ_ONLY (1u << 0)
 #define TP_FILE_DIRECT (1u << 1) /* O_DIRECT: past the host's page cache */
 
+/*
+ * Who reads and writes a file.  INLINE: the thread that submits, whatever is in
+ * the page cache or goes there; threads, what waits for the device: reads that
+ * are not in the cache, where the kernel can tell, durable writes, flushes,
+ * discards.  It is for servers with a thread for each request, which has nothing
+ * else to do meanwhile; with O_DIRECT it is the same as THREADS.
+ */
 enum tp_file_engine {
-	TP_FILE_ENGINE_DEFAULT, /* io_uring where the kernel has it */
+	TP_FILE_ENGINE_DEFAULT, /* INLINE in tmpfs; else URING where the
+				 * kernel has it, or THREADS */
 	TP_FILE_ENGINE_URING,   /* -EOPNOTSUPP where it has not */
 	TP_FILE_ENGINE_THREADS, /* pread and pwrite in a few threads */
+	TP_FILE_ENGINE_INLINE,
 };
 
 struct tp_file_options {
 	size_t struct_size;
 	unsigned flags; /* TP_FILE_ */
 	enum tp_file_engine engine;
-	unsigned nr_threads; /* of the threads engine; 0: 4 */
+	unsigned nr_threads; /* of what does not go to io_uring; 0: 4 */
 };
 #define TP_FILE_OPTIONS_INIT                                                   \
 	{                                                                      \

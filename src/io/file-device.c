@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <linux/magic.h>
 #include <sys/file.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "io/file-private.h"
@@ -83,12 +85,18 @@ void tpi_file_use_threads(struct tp_device_async_ops *ops)
 	ops->arm = tpi_workers_arm;
 }
 
-static int use_engine(struct tp_device_async_ops *ops,
+static int use_engine(const struct tpi_file *file,
+		      struct tp_device_async_ops *ops,
 		      struct tpi_device_identity *identity,
 		      enum tp_file_engine engine)
 {
 	int r = -EOPNOTSUPP;
 
+	if (engine == TP_FILE_ENGINE_INLINE ||
+	    (engine == TP_FILE_ENGINE_DEFAULT && file->is_memory)) {
+		tpi_file_use_inline(ops);
+		return 0;
+	}
 	if (engine != TP_FILE_ENGINE_THREADS)
 		r = tpi_file_use_uring(ops, identity);
 	if (!r)
@@ -128,6 +136,15 @@ static int check_type(const char *path)
 	return 0;
 }
 
+/* A block device's node may be, and that says nothing of the device. */
+static bool is_on_tmpfs(const struct tpi_file *file)
+{
+	struct statfs st;
+
+	return !file->is_block && !fstatfs(file->fd, &st) &&
+	       st.f_type == TMPFS_MAGIC;
+}
+
 static int open_fd(struct tpi_file *file, const char *path)
 {
 	int r = check_type(path);
@@ -141,6 +158,7 @@ static int open_fd(struct tpi_file *file, const char *path)
 	if (file->fd < 0 || fstat(file->fd, &file->stat))
 		return open_failed(path);
 	file->is_block = S_ISBLK(file->stat.st_mode);
+	file->is_memory = is_on_tmpfs(file);
 
 	return 0;
 }
@@ -202,7 +220,7 @@ static int file_init(struct tpi_file *file, const char *path,
 	if (r)
 		return r;
 	identity = identity_of(file, path);
-	r = use_engine(&ops, &identity, options->engine);
+	r = use_engine(file, &ops, &identity, options->engine);
 	if (r)
 		return r;
 	r = tpi_workers_new(options->nr_threads, tpi_file_work, file,
@@ -229,7 +247,7 @@ static int take_options(struct tp_file_options *ours,
 	if (ours->flags & ~ALL_FLAGS)
 		return tpi_error(-EINVAL, "unknown flags %#x for a file",
 				 ours->flags & ~ALL_FLAGS);
-	if (ours->engine > TP_FILE_ENGINE_THREADS)
+	if (ours->engine > TP_FILE_ENGINE_INLINE)
 		return tpi_error(-EINVAL, "unknown engine %d for a file",
 				 (int)ours->engine);
 	if (ours->nr_threads > MAX_THREADS)

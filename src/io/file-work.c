@@ -14,17 +14,17 @@
 
 static ssize_t transfer_some(const struct tpi_file *file,
 			     const struct tp_device_request *request,
-			     uint64_t done)
+			     uint64_t done, int flags)
 {
 	off_t offset = (off_t)(request->offset + done);
 	struct tpi_iov_rest rest;
 
 	tpi_iov_skip(&rest, request->iov, request->iovcnt, done);
 	if (request->op == TP_READ)
-		return preadv2(file->fd, rest.iov, rest.iovcnt, offset, 0);
+		return preadv2(file->fd, rest.iov, rest.iovcnt, offset, flags);
 
 	return pwritev2(file->fd, rest.iov, rest.iovcnt, offset,
-			request->flags & TP_FUA ? RWF_DSYNC : 0);
+			flags | (request->flags & TP_FUA ? RWF_DSYNC : 0));
 }
 
 static int transfer(const struct tpi_file *file,
@@ -33,7 +33,7 @@ static int transfer(const struct tpi_file *file,
 	uint64_t done = 0;
 
 	while (done < request->length) {
-		ssize_t n = transfer_some(file, request, done);
+		ssize_t n = transfer_some(file, request, done, 0);
 
 		if (n > 0)
 			done += n;
@@ -112,4 +112,43 @@ int tpi_file_work(void *context, const struct tp_device_request *request)
 	}
 
 	return -EOPNOTSUPP;
+}
+
+/*---------------------------- at once --------------------------------------*/
+
+/* What is in the cache.  Where the file system cannot tell, it is read. */
+static int read_at_once(const struct tpi_file *file,
+			const struct tp_device_request *request)
+{
+	ssize_t n = transfer_some(file, request, 0, RWF_NOWAIT);
+
+	if (n < 0 && errno == EOPNOTSUPP)
+		return transfer(file, request);
+	if (n < 0 && errno != EINTR)
+		return -errno;
+
+	return n == (ssize_t)request->length ? 0 : -EAGAIN;
+}
+
+/* Freeing and zeroing may cover all of a file. */
+static bool may_take_long(const struct tp_device_request *request)
+{
+	return request->op == TP_DISCARD || request->op == TP_WRITE_ZEROES;
+}
+
+int tpi_file_work_at_once(struct tpi_file *file,
+			  const struct tp_device_request *request)
+{
+	if (may_take_long(request))
+		return -EAGAIN;
+	if (file->is_memory)
+		return tpi_file_work(file, request);
+	if (file->flags & TP_FILE_DIRECT)
+		return -EAGAIN;
+	if (request->op == TP_READ)
+		return read_at_once(file, request);
+	if (request->op == TP_WRITE && !(request->flags & TP_FUA))
+		return transfer(file, request);
+
+	return -EAGAIN;
 }

@@ -38,9 +38,7 @@ struct worker_channel {
 
 static void end_work(struct tp_device_request *request, int status)
 {
-	struct worker_channel *channel = request->device_room[ROOM_CHANNEL];
-
-	tpi_completions_add(&channel->completions, request, status);
+	tpi_workers_end(request->device_room[ROOM_CHANNEL], request, status);
 }
 
 /* Waits for work; NULL: stop. */
@@ -227,4 +225,19 @@ int tpi_workers_arm(void *handle)
 	struct worker_channel *channel = handle;
 
 	return tpi_completions_arm(&channel->completions);
+}
+
+void tpi_workers_end(void *handle, struct tp_device_request *request,
+		     int status)
+{
+	struct worker_channel *channel = handle;
+
+	tpi_completions_add(&channel->completions, request, status);
+}
+
+void *tpi_workers_context(const void *handle)
+{
+	const struct worker_channel *channel = handle;
+
+	return channel->workers->context;
 }

@@ -36,4 +36,11 @@ void tpi_workers_kick(void *channel);
 unsigned tpi_workers_poll(void *channel, unsigned max);
 int tpi_workers_arm(void *channel);
 
+/* Instead of submit: the request is done already, with this status. */
+void tpi_workers_end(void *channel, struct tp_device_request *request,
+		     int status);
+
+/* What tpi_workers_new() was given. */
+void *tpi_workers_context(const void *channel);
+
 #endif

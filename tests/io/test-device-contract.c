@@ -202,6 +202,25 @@ static int open_threads(struct tp_device **device)
 	return open_file(TP_FILE_ENGINE_THREADS, 0, device);
 }
 
+static int open_inline(struct tp_device **device)
+{
+	return open_file(TP_FILE_ENGINE_INLINE, 0, device);
+}
+
+static int open_tmpfs(struct tp_device **device)
+{
+	char *saved = strdup(getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+	int r = -EOPNOTSUPP;
+
+	setenv("TMPDIR", "/dev/shm", 1);
+	if (!access("/dev/shm", W_OK))
+		r = open_file(TP_FILE_ENGINE_DEFAULT, 0, device);
+	setenv("TMPDIR", saved, 1);
+	free(saved);
+
+	return r;
+}
+
 static int open_direct_uring(struct tp_device **device)
 {
 	return open_file(TP_FILE_ENGINE_URING, TP_FILE_DIRECT, device);
@@ -250,6 +269,8 @@ static const struct kind {
 	{ "memory", open_memory },
 	{ "file, io_uring", open_uring, true },
 	{ "file, threads", open_threads },
+	{ "file, inline", open_inline },
+	{ "file in tmpfs", open_tmpfs, true },
 	{ "direct file, io_uring", open_direct_uring, true },
 	{ "direct file, threads", open_direct_threads, true },
 	{ "loop device", open_loop, true },

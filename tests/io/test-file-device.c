@@ -31,14 +31,17 @@ static int open_path(const char *name, unsigned flags,
 	return tp_device_open_file(name, &options, &device);
 }
 
-/* Both engines, in turn. */
+static const enum tp_file_engine engines[] = {
+	TP_FILE_ENGINE_THREADS,
+	TP_FILE_ENGINE_DEFAULT,
+	TP_FILE_ENGINE_INLINE,
+};
+
+/* Each engine, in turn. */
 static void open_scratch(int i, uint64_t size, struct sync_channel *channel)
 {
 	scratch_file(path, size);
-	ck_assert_int_eq(open_path(path, 0,
-				   i ? TP_FILE_ENGINE_DEFAULT
-				     : TP_FILE_ENGINE_THREADS),
-			 0);
+	ck_assert_int_eq(open_path(path, 0, engines[i]), 0);
 	sync_channel_open(channel, device, false);
 }
 
@@ -245,8 +248,7 @@ START_TEST(test_a_short_transfer_goes_on)
 	struct iovec iov[44];
 
 	scratch_file(path, nr * piece);
-	if (open_path(path, TP_FILE_DIRECT,
-		      _i ? TP_FILE_ENGINE_DEFAULT : TP_FILE_ENGINE_THREADS)) {
+	if (open_path(path, TP_FILE_DIRECT, engines[_i])) {
 		free(memory);
 		return;
 	}
@@ -315,9 +317,33 @@ START_TEST(test_zeroes_reach_a_file_system_that_has_none)
 }
 END_TEST
 
+/* What has left the page cache has to be read from the disk again. */
+START_TEST(test_what_is_not_in_the_page_cache_is_read)
+{
+	struct sync_channel channel;
+	int fd;
+
+	open_scratch(_i, FILE_BYTES, &channel);
+	memset(buffer, 0xee, sizeof(buffer));
+	for (unsigned at = 0; at < FILE_BYTES; at += sizeof(buffer))
+		ck_assert_int_eq(
+			sync_write(&channel, buffer, sizeof(buffer), at, 0), 0);
+	ck_assert_int_eq(sync_op(&channel, TP_FLUSH, 0, 0, 0), 0);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	ck_assert_int_eq(posix_fadvise(fd, 4096, 0, POSIX_FADV_DONTNEED), 0);
+	close(fd);
+	memset(buffer, 0, sizeof(buffer));
+	ck_assert_int_eq(sync_read(&channel, buffer, sizeof(buffer), 0), 0);
+	for (unsigned i = 0; i < sizeof(buffer); i++)
+		ck_assert_int_eq(buffer[i], (char)0xee);
+	close_scratch(&channel);
+}
+END_TEST
+
 int main(void)
 {
-	return RUN_TESTS("file-device", 2, test_what_is_not_there_is_not_made,
+	return RUN_TESTS("file-device", TPI_ARRAY_SIZE(engines),
+			 test_what_is_not_there_is_not_made,
 			 test_only_files_and_block_devices_are_opened,
 			 test_options_are_checked,
 			 test_without_io_uring_threads_do_its_work,
@@ -328,5 +354,6 @@ int main(void)
 			 test_a_file_that_was_cut_off_gives_errors,
 			 test_a_short_transfer_goes_on,
 			 test_a_discard_makes_a_hole,
-			 test_zeroes_reach_a_file_system_that_has_none);
+			 test_zeroes_reach_a_file_system_that_has_none,
+			 test_what_is_not_in_the_page_cache_is_read);
 }

@@ -112,6 +112,13 @@ START_TEST(test_a_file_with_threads_works_or_tells)
 }
 END_TEST
 
+START_TEST(test_a_file_read_and_written_inline_works_or_tells)
+{
+	is_inline = _i;
+	sweep_file(TP_FILE_ENGINE_INLINE);
+}
+END_TEST
+
 /* What the kernel has not is not tried. */
 START_TEST(test_a_file_with_io_uring_works_or_tells)
 {
@@ -231,6 +238,7 @@ int main(void)
 	return RUN_TESTS(
 		"memory-devices", 2, test_a_memory_device_works_or_tells,
 		test_a_file_with_threads_works_or_tells,
+		test_a_file_read_and_written_inline_works_or_tells,
 		test_a_file_with_io_uring_works_or_tells,
 		test_a_file_works_or_tells,
 		test_a_blocking_device_of_the_hosts_works_or_tells,

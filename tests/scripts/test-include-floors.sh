@@ -29,7 +29,6 @@ allowed() {
 		[ -d "src/$to" ] || return 1
 		[ "$from" = "$to" ] || [ "${floor[$to]-5}" -lt "${floor[$from]-5}" ]
 		;;
-	examples/*) [ -f "${file%/*}/$name" ] || [ -f "examples/cached-file/$name" ] ;;
 	*) [ -f "${file%/*}/$name" ] ;;
 	esac
 }

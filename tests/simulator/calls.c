@@ -65,25 +65,33 @@ void run_begin_call(struct run *run, const struct control *control)
 	run->stats->nr_operations++;
 }
 
-static bool is_result_right(const struct run *run, int result)
+/* The event may still be on its way. */
+static enum tp_pool_mode mode_now(struct run *run)
+{
+	struct tp_pool_status status = TP_POOL_STATUS_INIT;
+
+	if (!run->pool)
+		return run->mode;
+
+	return tp_pool_get_status(run->pool, &status) ? TP_MODE_FAILED
+						      : status.mode;
+}
+
+static bool is_result_right(struct run *run, int result)
 {
 	if (!result || run->is_faulty)
 		return true;
 	if (result == -EBUSY)
 		return run->nr_suspends;
 	if (result == -EOPNOTSUPP || result == -EIO)
-		return run->mode > TP_MODE_OUT_OF_DATA_SPACE;
+		return mode_now(run) > TP_MODE_OUT_OF_DATA_SPACE;
 
 	return result == -ENOSPC;
 }
 
-/* The event may still be on its way. */
 static bool is_read_only(struct run *run)
 {
-	struct tp_pool_status status = TP_POOL_STATUS_INIT;
-
-	return !run->pool || tp_pool_get_status(run->pool, &status) ||
-	       status.mode >= TP_MODE_READ_ONLY;
+	return !run->pool || mode_now(run) >= TP_MODE_READ_ONLY;
 }
 
 /* A call that failed may yet be found done, if its superblock was begun (K5). */
@@ -356,7 +364,7 @@ static bool is_trim_right(struct run *run, int result)
 		return run->nr_suspends;
 
 	return result == -EOPNOTSUPP &&
-	       (!discards || run->mode > TP_MODE_OUT_OF_DATA_SPACE);
+	       (!discards || mode_now(run) > TP_MODE_OUT_OF_DATA_SPACE);
 }
 
 /* Of all of the device, or a part.  It changes nothing, and so makes nothing

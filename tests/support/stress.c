@@ -478,14 +478,19 @@ static void *admin_main(void *context)
 
 static void open_devices(const struct stress *stress)
 {
+	static const enum tp_file_engine engines[] = {
+		TP_FILE_ENGINE_THREADS,
+		TP_FILE_ENGINE_INLINE,
+		TP_FILE_ENGINE_DEFAULT,
+		TP_FILE_ENGINE_DEFAULT,
+	};
 	struct tp_file_options options = TP_FILE_OPTIONS_INIT;
 
 	scratch_file(all.metadata_path, METADATA_BYTES);
 	scratch_file(all.data_path, DATA_BYTES);
 	all.on_files = stress->on_files;
 	ck_ok(tp_device_open_file(all.metadata_path, NULL, &all.metadata));
-	options.engine = stress->seed & 2 ? TP_FILE_ENGINE_DEFAULT
-					  : TP_FILE_ENGINE_THREADS;
+	options.engine = engines[stress->seed / 2 % 4];
 	if (all.on_files)
 		ck_ok(tp_device_open_file(all.data_path, &options, &all.data));
 	else
