@@ -36,6 +36,7 @@ struct operation {
 	struct driver *driver;
 	unsigned nr_steps_done;
 	bool is_read;      /* of a mixed job */
+	uint64_t place;    /* bytes */
 	uint64_t begun_ns; /* 0: not timed */
 };
 
@@ -47,6 +48,9 @@ static void submit_step(struct operation *op)
 	struct lane *lane = op->driver->lane;
 
 	op->slot.op = op->is_read ? TP_READ : step->op;
+	op->slot.offset =
+		op->place +
+		(step->is_elsewhere ? op->driver->job->size_bytes : 0);
 	op->slot.length = step->bytes;
 	lane->ops->submit(lane, &op->slot);
 }
@@ -80,8 +84,7 @@ static void begin_next(struct operation *op)
 		return;
 	}
 	driver->nr_left--;
-	op->slot.offset =
-		(uint64_t)driver->order[driver->at] * driver->job->stride;
+	op->place = (uint64_t)driver->order[driver->at] * driver->job->stride;
 	if (++driver->at == driver->nr_places)
 		driver->at = 0;
 	op->is_read = draws_read(driver->job, driver->nr_begun);

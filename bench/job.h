@@ -28,6 +28,7 @@ enum state {
 struct step {
 	enum tp_op op;
 	uint32_t bytes;
+	bool is_elsewhere; /* as far on as the job reaches */
 };
 
 struct job {

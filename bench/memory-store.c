@@ -55,6 +55,24 @@ static void copy(char *place, const struct tp_device_request *request)
 	}
 }
 
+#define LINE_BYTES 64u
+#define AHEAD_BYTES 1024u
+
+#ifdef __SSE2__
+static void stream_line(char *to, const char *from)
+{
+	const __m128i *source = (const __m128i *)from;
+	__m128i *target = (__m128i *)to;
+	__m128i parts[LINE_BYTES / sizeof(__m128i)];
+
+	_mm_prefetch(from + AHEAD_BYTES, _MM_HINT_NTA);
+	for (unsigned i = 0; i < LINE_BYTES / sizeof(__m128i); i++)
+		parts[i] = _mm_load_si128(source + i);
+	for (unsigned i = 0; i < LINE_BYTES / sizeof(__m128i); i++)
+		_mm_stream_si128(target + i, parts[i]);
+}
+#endif
+
 /*
  * As devices do that copy by themselves: past the processor's caches, where
  * nobody is about to look for it.  Both are aligned to sectors.
@@ -62,9 +80,8 @@ static void copy(char *place, const struct tp_device_request *request)
 static void stream(char *to, const char *from, uint64_t length)
 {
 #ifdef __SSE2__
-	for (uint64_t i = 0; i < length; i += sizeof(__m128i))
-		_mm_stream_si128((__m128i *)(to + i),
-				 _mm_load_si128((const __m128i *)(from + i)));
+	for (uint64_t i = 0; i < length; i += LINE_BYTES)
+		stream_line(to + i, from + i);
 	_mm_sfence();
 #else
 	memcpy(to, from, length);

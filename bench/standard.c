@@ -24,6 +24,10 @@
 #define WRITE_BLOCK .steps = { { TP_WRITE, BLOCK } }, .nr_steps = 1
 #define COPY_BLOCK                                                             \
 	.steps = { { TP_READ, BLOCK }, { TP_WRITE, BLOCK } }, .nr_steps = 2
+#define COPY_ELSEWHERE                                                         \
+	.steps = { { TP_READ, BLOCK },                                         \
+		   { TP_WRITE, BLOCK, .is_elsewhere = true } },                \
+	.nr_steps = 2
 #define WRITE_AND_FLUSH                                                        \
 	.steps = { { TP_WRITE, 4096 }, { TP_FLUSH, 0 } }, .nr_steps = 2
 
@@ -181,6 +185,16 @@ const struct row standard_rows[] = {
 	  MEMORY, .base = { RAW, COPY_BLOCK, EACH_BLOCK(SHARED_BYTES, 32) },
 	  .job = { SHARED, WRITE_4K, EACH_BLOCK(SHARED_BYTES, 32) },
 	  .goal = GOAL_TIME, .bound = 1.15 },
+	{ "memory/break-sharing-elsewhere-1",
+	  "the same, beside copying to another place", MEMORY,
+	  .base = { RAW, COPY_ELSEWHERE, EACH_BLOCK(SHARED_BYTES, 1) },
+	  .job = { SHARED, WRITE_4K, EACH_BLOCK(SHARED_BYTES, 1) },
+	  .goal = GOAL_TIME },
+	{ "memory/break-sharing-elsewhere-32",
+	  "the same, beside copying to another place", MEMORY,
+	  .base = { RAW, COPY_ELSEWHERE, EACH_BLOCK(SHARED_BYTES, 32) },
+	  .job = { SHARED, WRITE_4K, EACH_BLOCK(SHARED_BYTES, 32) },
+	  .goal = GOAL_TIME },
 	{ "disk/break-sharing-32",
 	  "4 KiB write breaks sharing, depth 32, "
 	  "beside copying",
