@@ -97,12 +97,12 @@ void tpi_ports_help(struct tp_pool *pool)
 
 		if (!port->queue)
 			continue;
-		pthread_mutex_lock(&port->lock);
+		tpi_owner_lock_enter(&port->lock);
 		tpi_channel_poll(port->channel, UINT32_MAX);
 		tpi_loop_ready_all(&pool->loop, &port->relayed);
 		kept = keep_promise(port);
 		ended = port->ended || !kept;
-		pthread_mutex_unlock(&port->lock);
+		tpi_owner_lock_leave(&port->lock);
 		if (ended)
 			tpi_queue_notify(port->queue);
 	}

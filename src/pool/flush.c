@@ -86,7 +86,7 @@ static void collect_handle(struct tpi_thin_state *state,
 			tpi_container_of(entry, struct tpi_port, entry);
 		struct tpi_thin_section *section;
 
-		pthread_mutex_lock(&port->lock);
+		tpi_owner_lock_enter(&port->lock);
 		section = tpi_port_find_section(port, thin->slot);
 		if (section) {
 			state->wrote |= section->wrote;
@@ -95,7 +95,7 @@ static void collect_handle(struct tpi_thin_state *state,
 			tpi_statistics_move(&state->statistics,
 					    &section->statistics);
 		}
-		pthread_mutex_unlock(&port->lock);
+		tpi_owner_lock_leave(&port->lock);
 	}
 }
 

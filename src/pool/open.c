@@ -73,9 +73,9 @@ static unsigned count_all(struct tpi_epoch *epoch, unsigned parity)
 		struct tpi_port *port =
 			tpi_container_of(entry, struct tpi_port, entry);
 
-		pthread_mutex_lock(&port->lock);
+		tpi_owner_lock_enter(&port->lock);
 		nr += port->all.active[parity];
-		pthread_mutex_unlock(&port->lock);
+		tpi_owner_lock_leave(&port->lock);
 	}
 	pthread_mutex_unlock(&pool->registry_lock);
 

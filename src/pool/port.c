@@ -29,7 +29,7 @@ int tpi_port_init(struct tpi_port *port, struct tp_pool *pool,
 {
 	int r;
 
-	pthread_mutex_init(&port->lock, NULL);
+	tpi_owner_lock_init(&port->lock, queue != NULL);
 	port->pool = pool;
 	port->queue = queue;
 	port->ended_tail = &port->ended;
@@ -51,7 +51,7 @@ void tpi_port_exit(struct tpi_port *port)
 		free(port->chunks[i]);
 	tpi_channel_close(port->channel);
 	free(port->spare_memory);
-	pthread_mutex_destroy(&port->lock);
+	tpi_owner_lock_exit(&port->lock);
 }
 
 /*---------------------------- sections -------------------------------------*/
@@ -259,10 +259,10 @@ static void relay_by_queue(struct tpi_port *port, struct tpi_relay *relay)
 	relay->port = port;
 	relay->request.done = relay_ended;
 	pool->nr_relayed++;
-	pthread_mutex_lock(&port->lock);
+	tpi_owner_lock_enter(&port->lock);
 	tpi_channel_submit(port->channel, &relay->request);
 	plugged = port->plugged;
-	pthread_mutex_unlock(&port->lock);
+	tpi_owner_lock_leave(&port->lock);
 	if (!plugged && tpi_list_empty(&port->unkicked))
 		tpi_list_add_tail(&pool->unkicked_ports, &port->unkicked);
 	if (tpi_list_empty(&pool->relay_timer.entry))
@@ -302,9 +302,9 @@ void tpi_relays_kick(struct tp_pool *pool)
 		struct tpi_port *port =
 			tpi_container_of(entry, struct tpi_port, unkicked);
 
-		pthread_mutex_lock(&port->lock);
+		tpi_owner_lock_enter(&port->lock);
 		tpi_channel_kick(port->channel);
-		pthread_mutex_unlock(&port->lock);
+		tpi_owner_lock_leave(&port->lock);
 	}
 }
 

@@ -17,6 +17,7 @@
 #include "io/device.h"
 #include "pool/epoch.h"
 #include "pool/loop.h"
+#include "pool/owner-lock.h"
 
 #include <thinpool/thin.h>
 
@@ -78,7 +79,7 @@ struct tpi_relay {
 };
 
 struct tpi_port {
-	pthread_mutex_t lock;
+	struct tpi_owner_lock lock; /* the owner: the queue's thread */
 	struct tp_pool *pool;
 	struct tp_queue *queue; /* NULL: the run loop's */
 	struct tpi_list entry;  /* in pool->ports */

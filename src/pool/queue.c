@@ -492,9 +492,17 @@ static void count_unreaped(struct tpi_thin_section *section, int change)
 
 static void set_port_plugged(struct tp_queue *queue, bool plugged)
 {
-	pthread_mutex_lock(&queue->port.lock);
+	tpi_owner_enter(&queue->port.lock);
 	queue->port.plugged = plugged;
-	pthread_mutex_unlock(&queue->port.lock);
+	tpi_owner_leave(&queue->port.lock);
+}
+
+/* The steps may take the lock of the port. */
+static void help_loop(struct tp_queue *queue)
+{
+	tpi_owner_is_here(&queue->port.lock, true);
+	tpi_loop_help(&queue->pool->loop);
+	tpi_owner_is_here(&queue->port.lock, false);
 }
 
 /* What the loop's steps that are made here send by a plugged queue is for the
@@ -507,7 +515,7 @@ static void help(struct tp_queue *queue)
 	queue->helps_later = false;
 	if (plugged)
 		set_port_plugged(queue, true);
-	tpi_loop_help(&queue->pool->loop);
+	help_loop(queue);
 	if (!plugged)
 		return;
 	set_port_plugged(queue, false);
@@ -530,10 +538,10 @@ int tpi_queue_submit(struct tp_queue *queue, struct tp_thin *thin,
 	struct tpi_thin_section *section;
 	bool fast, ended;
 
-	pthread_mutex_lock(&port->lock);
+	tpi_owner_enter(&port->lock);
 	section = tpi_port_section(port, thin);
 	if (!section) {
-		pthread_mutex_unlock(&port->lock);
+		tpi_owner_leave(&port->lock);
 		return tpi_error(-ENOMEM, "no memory for a thin on a queue");
 	}
 	take(queue, thin, bio, section);
@@ -546,7 +554,7 @@ int tpi_queue_submit(struct tp_queue *queue, struct tp_thin *thin,
 	else if (fast)
 		tpi_channel_kick(port->channel);
 	ended = port->ended;
-	pthread_mutex_unlock(&port->lock);
+	tpi_owner_leave(&port->lock);
 	if (!fast)
 		defer(queue, bio);
 	if (ended)
@@ -630,13 +638,13 @@ static void hand_over_relayed(struct tp_queue *queue)
 
 	tpi_list_init(&relayed);
 	tpi_list_splice(&relayed, &port->relayed);
-	pthread_mutex_unlock(&port->lock);
+	tpi_owner_leave(&port->lock);
 	while ((entry = tpi_list_pop(&relayed)))
 		tpi_loop_put_in(&queue->pool->loop,
 				tpi_container_of(entry, struct tpi_task,
 						 entry));
-	tpi_loop_help(&queue->pool->loop);
-	pthread_mutex_lock(&port->lock);
+	help_loop(queue);
+	tpi_owner_enter(&port->lock);
 }
 
 /* All that have ended up to now, first first. */
@@ -645,7 +653,7 @@ static struct tp_bio *take_ended(struct tp_queue *queue)
 	struct tpi_port *port = &queue->port;
 	struct tp_bio *first;
 
-	pthread_mutex_lock(&port->lock);
+	tpi_owner_enter(&port->lock);
 	tpi_channel_poll(port->channel, UINT32_MAX);
 	if (!tpi_list_empty(&port->relayed))
 		hand_over_relayed(queue);
@@ -654,7 +662,7 @@ static struct tp_bio *take_ended(struct tp_queue *queue)
 	first = port->ended;
 	port->ended = NULL;
 	port->ended_tail = &port->ended;
-	pthread_mutex_unlock(&port->lock);
+	tpi_owner_leave(&port->lock);
 
 	return first;
 }
@@ -675,9 +683,9 @@ static void end_bio(struct tp_queue *queue, struct tp_bio *bio)
 static void kick(struct tp_queue *queue)
 {
 	queue->kicks_later = false;
-	pthread_mutex_lock(&queue->port.lock);
+	tpi_owner_enter(&queue->port.lock);
 	tpi_channel_kick(queue->port.channel);
-	pthread_mutex_unlock(&queue->port.lock);
+	tpi_owner_leave(&queue->port.lock);
 }
 
 /* A bio that ends as soon as an end_io submits it is for the next call: else
@@ -739,11 +747,11 @@ static bool watch(struct tp_queue *queue, unsigned *nr_to_start)
 	bool ended;
 
 	atomic_store(&queue->armed, true);
-	pthread_mutex_lock(&queue->port.lock);
+	tpi_owner_enter(&queue->port.lock);
 	ended = atomic_load(&queue->ended) || queue->port.ended ||
 		(nr_to_start ? tpi_channel_prepare_sleep(channel, nr_to_start)
 			     : tpi_channel_arm(channel));
-	pthread_mutex_unlock(&queue->port.lock);
+	tpi_owner_leave(&queue->port.lock);
 
 	return ended;
 }

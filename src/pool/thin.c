@@ -67,7 +67,7 @@ static unsigned count_sections(struct tpi_epoch *epoch, unsigned parity)
 		struct tpi_port *port =
 			tpi_container_of(port_entry, struct tpi_port, entry);
 
-		pthread_mutex_lock(&port->lock);
+		tpi_owner_lock_enter(&port->lock);
 		tpi_list_each(handle, next_handle, &state->handles)
 		{
 			struct tp_thin *thin =
@@ -78,7 +78,7 @@ static unsigned count_sections(struct tpi_epoch *epoch, unsigned parity)
 			if (section)
 				nr += section->section.active[parity];
 		}
-		pthread_mutex_unlock(&port->lock);
+		tpi_owner_lock_leave(&port->lock);
 	}
 	pthread_mutex_unlock(&pool->registry_lock);
 
@@ -551,12 +551,12 @@ static unsigned count_unreaped(struct tp_pool *pool, const struct tp_thin *thin)
 			tpi_container_of(entry, struct tpi_port, entry);
 		struct tpi_thin_section *section;
 
-		pthread_mutex_lock(&port->lock);
+		tpi_owner_lock_enter(&port->lock);
 		section = tpi_port_find_section(port, thin->slot);
 		if (section)
 			nr += atomic_load_explicit(&section->nr_unreaped,
 						   memory_order_acquire);
-		pthread_mutex_unlock(&port->lock);
+		tpi_owner_lock_leave(&port->lock);
 	}
 	pthread_mutex_unlock(&pool->registry_lock);
 
