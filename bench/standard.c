@@ -100,6 +100,11 @@ const struct row standard_rows[] = {
 	  MEMORY, .base = { RAW, READ_4K, IN_MEMORY(32) },
 	  .job = { .is_raw = true, .threads = 2, READ_4K, IN_MEMORY(32) },
 	  .goal = GOAL_RATE },
+	{ "memory/two-threads-raw-write",
+	  "random writes of the device itself, the same", MEMORY,
+	  .base = { RAW, WRITE_4K, IN_MEMORY(32) },
+	  .job = { .is_raw = true, .threads = 2, WRITE_4K, IN_MEMORY(32) },
+	  .goal = GOAL_RATE },
 	{ "memory/nested-read",
 	  "random reads of 1,000 nested snapshots, beside "
 	  "none",

@@ -19,10 +19,12 @@
 
 static void complete(const struct iovec *iov, int count)
 {
-	struct fuse_init_out *init = iov[1].iov_base;
+	struct fuse_init_out *init;
 
-	if (count == 2 && iov[1].iov_len == sizeof(*init))
-		init->flags |= FUSE_HANDLE_KILLPRIV_V2;
+	if (count != 2 || iov[1].iov_len != sizeof(*init))
+		return; /* an error */
+	init = iov[1].iov_base;
+	init->flags |= FUSE_HANDLE_KILLPRIV_V2;
 }
 
 static ssize_t write_reply(int fd, struct iovec *iov, int count, void *userdata)
