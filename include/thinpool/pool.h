@@ -151,7 +151,8 @@ int tp_pool_open(struct tp_device *metadata, struct tp_device *data,
  *
  * -EBUSY    thins or queues are open: nothing was done;
  * -EDEADLK  from an event handler or a hook of the pool: nothing was done;
- * any other error: that commit failed; the pool is gone all the same.
+ * any other error: that commit failed, or one that was under way; the pool is
+ * gone all the same.
  * NULL is allowed.
  */
 int tp_pool_close(struct tp_pool *pool);
@@ -237,8 +238,8 @@ int tp_pool_grow_metadata(struct tp_pool *pool);
  * New bios wait, those in flight end, everything is committed; then no device
  * is touched until the resume.  It nests: as many resumes as suspends.
  *
- * -EIO, -ENOSPC, -EILSEQ, -ENOMEM: that commit failed (see the mode), and the
- * pool is suspended all the same.
+ * -EIO, -ENOSPC, -EILSEQ, -ENOMEM: that commit failed, or one that was under
+ * way (see the mode), and the pool is suspended all the same.
  */
 int tp_pool_suspend(struct tp_pool *pool);
 
